@@ -1,0 +1,39 @@
+/** Reads a JSON body within its limit. */
+
+import type { IncomingMessage } from 'node:http';
+import { ServiceError } from '../errors.ts';
+
+/** Bytes a JSON body may have (design.md §5). */
+export const JSON_BODY_LIMIT = 256 * 1024;
+
+/**
+ * Reads and parses the body; `undefined` where there is none.
+ * Throws `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` or `INVALID_JSON`.
+ */
+export async function readJsonBody(incoming: IncomingMessage): Promise<unknown> {
+  const declared = Number(incoming.headers['content-length'] ?? 0);
+  if (declared > JSON_BODY_LIMIT) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming) {
+    size += chunk.length;
+    if (size > JSON_BODY_LIMIT) throw tooLarge();
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  const type = incoming.headers['content-type'] ?? '';
+  if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(type)) {
+    throw new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+  } catch (cause) {
+    throw new ServiceError('INVALID_JSON', 'The body is not valid JSON. Check quotes, commas and the encoding (UTF-8).', { cause });
+  }
+}
+
+function tooLarge(): ServiceError {
+  return new ServiceError('BODY_TOO_LARGE', `A JSON body may have at most ${JSON_BODY_LIMIT / 1024} KiB.`, {
+    headers: { connection: 'close' },
+  });
+}

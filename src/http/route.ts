@@ -1,0 +1,62 @@
+/** A route as data: what it takes, who may call it, what it answers. Served by server.ts, told by openapi.ts, walked by the tests. */
+
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { z } from 'zod';
+import type { Caller, Scope } from '../runtime/caller.ts';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** What a handler is given; everything in it was validated. */
+export interface RouteRequest<Params, Query, Body> {
+  caller: Caller;
+  params: Params;
+  query: Query;
+  body: Body;
+  requestId: string;
+  /** A request header by its lower-case name. */
+  header(name: string): string | undefined;
+  /** The request itself, for handlers that read an upload; its body is unread unless the route has a `body` schema. */
+  incoming: IncomingMessage;
+  /** Aborts when the client has gone. */
+  gone: AbortSignal;
+}
+
+export type Answer =
+  | { status: number; body?: unknown; headers?: Record<string, string> }
+  | { status: number; stream: Readable; headers: Record<string, string> };
+
+/** What an answer of a status holds: a schema, nothing, an event stream, or a file. */
+export type AnswerShape = z.ZodType | 'empty' | 'event-stream' | 'file' | 'text';
+
+export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  method: Method;
+  /** With `{names}` for parameters. */
+  path: string;
+  operation: string;
+  tag: string;
+  summary: string;
+  /** `public` needs no caller; `caller` needs one; a scope needs a caller who holds it; `person` refuses API keys. */
+  access: 'public' | 'caller' | 'person' | Scope;
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** True where the body may be left out. */
+  optionalBody?: boolean;
+  /** A multipart/form-data body that the handler reads from `incoming`; the names are for the documentation. */
+  upload?: Record<string, string>;
+  /** The handler keeps its own record of Idempotency-Key (chat does, inside its transaction). */
+  ownIdempotency?: boolean;
+  answers: Record<number, AnswerShape>;
+  handle(request: RouteRequest<z.output<P>, z.output<Q>, z.output<B>>): Promise<Answer>;
+}
+
+export type Route = RouteDefinition<z.ZodType, z.ZodType, z.ZodType>;
+
+/** Declares a route; the handler's types follow from the schemas. */
+export function route<P extends z.ZodType = z.ZodUndefined, Q extends z.ZodType = z.ZodUndefined, B extends z.ZodType = z.ZodUndefined>(
+  definition: RouteDefinition<P, Q, B>,
+): Route {
+  // The server validates with these same schemas before it calls, which is what makes the wider type true.
+  return { ...definition, handle: (request) => definition.handle(request as Parameters<typeof definition.handle>[0]) };
+}
