@@ -91,6 +91,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     -- The highest number given away: a live run's whole block counts as given.
     last_seq bigint not null default 0,
     inbox_waiting int not null default 0,
+    -- Events up to this number were pruned; the messages remain.
+    pruned_seq bigint not null default 0,
     last_message_preview text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
@@ -109,11 +111,14 @@ export async function up(db: Kysely<any>): Promise<void> {
     run_id uuid not null,
     run_kind text not null check (run_kind in ('message','resume','recovery')),
     first_seq bigint not null,
-    run_seq bigint not null,
+    -- Events up to this number are in the message rows; what a lost run told after it is not.
+    kept_seq bigint not null,
     lease_owner text,
     lease_epoch int not null default 1,
     lease_until timestamptz,
     takeovers int not null default 0,
+    -- What the checkpoint looked like at the last takeover: the same again means no progress.
+    takeover_mark text,
     -- Counts decisions ever recorded, so that a settle which did not see one writes nothing.
     decisions int not null default 0,
     cancel_requested_at timestamptz,
@@ -178,8 +183,6 @@ export async function up(db: Kysely<any>): Promise<void> {
     user_id text not null,
     turn_id uuid not null references turns on delete cascade,
     tool_call_id text not null,
-    -- LangGraph's own id of the interrupt that waits for this approval.
-    interrupt_id text not null,
     tool text not null,
     kind text not null check (kind in ('proposal','outcome')),
     card jsonb not null,

@@ -40,6 +40,7 @@ export interface ConversationTable {
   archived_at: MaybeTimestamp;
   last_seq: BigInt64;
   inbox_waiting: Generated<number>;
+  pruned_seq: ColumnType<string, number | undefined, number>;
   last_message_preview: string | null;
   created_at: MadeAt;
   updated_at: MadeAt;
@@ -57,11 +58,12 @@ export interface TurnTable {
   run_id: string;
   run_kind: string;
   first_seq: BigInt64;
-  run_seq: BigInt64;
+  kept_seq: BigInt64;
   lease_owner: string | null;
   lease_epoch: Generated<number>;
   lease_until: MaybeTimestamp;
   takeovers: Generated<number>;
+  takeover_mark: string | null;
   decisions: Generated<number>;
   cancel_requested_at: MaybeTimestamp;
   usage: Json;
@@ -115,7 +117,6 @@ export interface ApprovalTable {
   user_id: string;
   turn_id: string;
   tool_call_id: string;
-  interrupt_id: string;
   tool: string;
   kind: string;
   card: Json;

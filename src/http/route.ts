@@ -26,8 +26,8 @@ export type Answer =
   | { status: number; body?: unknown; headers?: Record<string, string> }
   | { status: number; stream: Readable; headers: Record<string, string> };
 
-/** What an answer of a status holds: a schema, nothing, an event stream, or a file. */
-export type AnswerShape = z.ZodType | 'empty' | 'event-stream' | 'file' | 'text';
+/** What an answer of a status holds: a schema, nothing, an event stream, a file, or a stream and JSON by what is accepted. */
+export type AnswerShape = z.ZodType | 'empty' | 'event-stream' | 'file' | 'text' | { streamed: true; json: z.ZodType };
 
 export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   method: Method;

@@ -36,7 +36,8 @@ export function createHttpServer(needs: HttpNeeds): Server {
   koa.use((context, next) => answerRequest(needs, context, next));
   const router = new Router();
   for (const route of needs.routes) {
-    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1'), [route.method], (context: Context) =>
+    // Without its last slash a path answers with and without one.
+    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1').replace(/(.)\/$/, '$1'), [route.method], (context: Context) =>
       serve(needs, route, context),
     );
   }
@@ -177,8 +178,8 @@ function write(context: Context, answer: Answer): void {
     context.body = null;
     context.status = answer.status;
   } else {
-    context.body = answer.body;
-    if (answer.body === null) context.body = 'null';
+    // Koa takes a null body for "no content".
+    context.body = answer.body === null ? 'null' : answer.body;
     if (typeof answer.body !== 'string') context.type = 'application/json; charset=utf-8';
   }
 }

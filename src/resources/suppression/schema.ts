@@ -1,6 +1,7 @@
 /** What is said of the do-not-contact list. */
 
 import { z } from 'zod';
+import { line, text } from '../text.ts';
 
 export const emailAddress = z.email().max(254);
 
@@ -15,14 +16,14 @@ export type SuppressionEntry = z.output<typeof suppressionEntry>;
 
 export const addSuppressionBody = z.strictObject({
   email: emailAddress,
-  reason: z.string().max(500).nullish(),
+  reason: text.max(500).nullish(),
 });
 
 export const listSuppressionQuery = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
   cursor: z.string().max(500).optional(),
-  search: z.string().max(254).optional(),
+  search: line.max(254).optional(),
 });
 
 export const suppressionList = z.object({

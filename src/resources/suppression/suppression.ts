@@ -25,7 +25,13 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
     const email = input.email.trim().toLowerCase();
     const made = await tx
       .insertInto('suppression_entries')
-      .values({ id: newId(), workspace_id: caller.workspaceId, email, reason: input.reason ?? null, source: input.source })
+      .values({
+        id: newId(),
+        workspace_id: caller.workspaceId,
+        email,
+        reason: input.reason ?? null,
+        source: input.source,
+      })
       .onConflict((conflict) => conflict.doNothing())
       .returningAll()
       .executeTakeFirst();
@@ -46,7 +52,9 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
       return database.within(caller.workspaceId, async (tx) => {
         const { entry, already } = await addWithin(tx, caller, { ...input, source: 'api' });
         if (already) {
-          throw new ServiceError('ALREADY_EXISTS', `${entry.email} is suppressed already.`, { facts: { entry } });
+          throw new ServiceError('ALREADY_EXISTS', `${entry.email} is suppressed already.`, {
+            facts: { entry },
+          });
         }
         return entry;
       });
@@ -59,14 +67,28 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
         if (query.search !== undefined && query.search !== '') {
           rows = rows.where('email', 'ilike', `%${query.search.replaceAll(/[\\%_]/g, '\\$&')}%`);
         }
-        const { total } = await rows.select((row) => row.fn.countAll<string>().as('total')).executeTakeFirstOrThrow();
-        let page = rows.selectAll().orderBy('id', 'desc').limit(query.limit + 1);
-        page = query.cursor === undefined ? page.offset(query.offset) : page.where(sql`id::text`, '<', String(decodeCursor(query.cursor, 1)[0]));
+        const { total } = await rows
+          .select((row) => row.fn.countAll<string>().as('total'))
+          .executeTakeFirstOrThrow();
+        let page = rows
+          .selectAll()
+          .orderBy('id', 'desc')
+          .limit(query.limit + 1);
+        page =
+          query.cursor === undefined
+            ? page.offset(query.offset)
+            : page.where(sql`id::text`, '<', String(decodeCursor(query.cursor, 1)[0]));
         const found = await page.execute();
         const items = found.slice(0, query.limit).map(toEntry);
         const last = items.at(-1);
         const more = found.length > query.limit && last !== undefined;
-        return { entries: items, items, total: Number(total), next_cursor: more ? encodeCursor([last.entry_id]) : null, has_more: more };
+        return {
+          entries: items,
+          items,
+          total: Number(total),
+          next_cursor: more ? encodeCursor([last.entry_id]) : null,
+          has_more: more,
+        };
       });
     },
 
@@ -74,7 +96,8 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
     async remove(caller: Caller, entryId: string): Promise<void> {
       await database.within(caller.workspaceId, async (tx) => {
         const gone = await tx.deleteFrom('suppression_entries').where('id', '=', entryId).executeTakeFirst();
-        if (gone.numDeletedRows === 0n) throw new ServiceError('NOT_FOUND', 'There is no such suppression entry.');
+        if (gone.numDeletedRows === 0n)
+          throw new ServiceError('NOT_FOUND', 'There is no such suppression entry.');
       });
     },
 
@@ -84,14 +107,24 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
       const rows = await tx
         .selectFrom('suppression_entries')
         .select('email')
-        .where(sql<string>`lower(email)`, 'in', addresses.map((address) => address.toLowerCase()))
+        .where(
+          sql<string>`lower(email)`,
+          'in',
+          addresses.map((address) => address.toLowerCase()),
+        )
         .execute();
       return new Set(rows.map((row) => row.email.toLowerCase()));
     },
   };
 }
 
-function toEntry(row: { id: string; email: string; reason: string | null; source: string | null; created_at: Date }): SuppressionEntry {
+function toEntry(row: {
+  id: string;
+  email: string;
+  reason: string | null;
+  source: string | null;
+  created_at: Date;
+}): SuppressionEntry {
   return {
     entry_id: row.id,
     email: row.email,

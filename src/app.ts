@@ -1,0 +1,263 @@
+/** The one composition root: everything is made here, handed what it needs, and taken down in the opposite order. */
+
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { v7 } from 'uuid';
+import { createOutreachGraph } from '../graphs/outreach/graph.ts';
+import { createPersonalize, PERSONALIZE_PROMPTS } from '../graphs/personalize/graph.ts';
+import { createModelWriter } from '../graphs/personalize/model-writer.ts';
+import { createRuleWriter } from '../graphs/personalize/rule-writer.ts';
+import type { Config } from './config.ts';
+import { createDatabase } from './db/database.ts';
+import { createListener } from './db/listen.ts';
+import { assertRowLevelSecurity } from './db/migrate.ts';
+import { createPool } from './db/pool.ts';
+import { createPostgresCheckpointStore } from './engine/checkpoint-postgres.ts';
+import { createContext, OUTREACH_PROMPTS } from './engine/context.ts';
+import { createGate } from './engine/gate.ts';
+import { createModel, type Model } from './engine/model.ts';
+import { createOfflineFetch } from './engine/offline-model.ts';
+import { createPrompts } from './engine/prompts.ts';
+import { createProposer, createToolBox } from './engine/proposals.ts';
+import { createEngine } from './engine/runner.ts';
+import { createAuthenticate } from './http/caller.ts';
+import { createDocsRoutes } from './http/docs.ts';
+import { createVerifyToken } from './http/jwt.ts';
+import { createRateLimit } from './http/rate-limit.ts';
+import type { Route } from './http/route.ts';
+import { createHttpServer } from './http/server.ts';
+import { createTurnKeeper } from './jobs/turn-keeper.ts';
+import type { Log } from './log.ts';
+import { createApiKeys } from './resources/api-keys/api-keys.ts';
+import { createApiKeyRoutes } from './resources/api-keys/routes.ts';
+import { createApprovals } from './resources/approvals/approvals.ts';
+import { createCapabilityRoutes } from './resources/capabilities/routes.ts';
+import { createChat } from './resources/chat/chat.ts';
+import { createChatRoutes } from './resources/chat/routes.ts';
+import { createWatch } from './resources/chat/watch.ts';
+import { createConversations } from './resources/conversations/conversations.ts';
+import { createConversationRoutes } from './resources/conversations/routes.ts';
+import { createCredits } from './resources/credits/credits.ts';
+import { createCreditRoutes } from './resources/credits/routes.ts';
+import { createDatasets } from './resources/datasets/datasets.ts';
+import { createDatasetRoutes } from './resources/datasets/routes.ts';
+import { seedDemo } from './resources/demo/demo.ts';
+import { createHealthRoutes } from './resources/health/routes.ts';
+import { createIdempotencyStore } from './resources/idempotency/store.ts';
+import { createIdentities } from './resources/identity/identities.ts';
+import { createIdentityRoutes } from './resources/identity/routes.ts';
+import { createLeads } from './resources/leads/leads.ts';
+import { createLeadRoutes } from './resources/leads/routes.ts';
+import { createSandboxMailer, createSmtpMailer } from './resources/outbox/mailer.ts';
+import { createOutbox } from './resources/outbox/outbox.ts';
+import { createOutboxRoutes } from './resources/outbox/routes.ts';
+import { createPersonalization } from './resources/personalization/personalization.ts';
+import { createPersonalizationRoutes } from './resources/personalization/routes.ts';
+import { createSenderProfileRoutes } from './resources/sender-profiles/routes.ts';
+import { createSenderProfiles } from './resources/sender-profiles/sender-profiles.ts';
+import { createSuppressionRoutes } from './resources/suppression/routes.ts';
+import { createSuppression } from './resources/suppression/suppression.ts';
+import { createTemplateRoutes } from './resources/templates/routes.ts';
+import { createTemplates } from './resources/templates/templates.ts';
+import { createContextReader } from './resources/turns/context.ts';
+import { createLedger } from './resources/turns/effects.ts';
+import { createJournalStore } from './resources/turns/journal-store.ts';
+import type { LeaseNeeds } from './resources/turns/lease.ts';
+import { createTurnStore } from './resources/turns/turn-store.ts';
+import { createUploadRoutes } from './resources/uploads/routes.ts';
+import { createUploads } from './resources/uploads/uploads.ts';
+import { createInFlight } from './runtime/in-flight.ts';
+import { createJournal } from './runtime/journal.ts';
+import type { Clock } from './runtime/ports.ts';
+import { createTurns } from './runtime/turn.ts';
+import { createTools } from './tools/index.ts';
+
+export const VERSION = '0.1.0';
+const ROOT = path.resolve(import.meta.dirname, '..');
+export const MIGRATIONS = path.join(ROOT, 'migrations');
+
+export interface AppNeeds {
+  config: Config;
+  /** The owner's URL: the serving roles are taken on its connections. */
+  databaseUrl: string;
+  log: Log;
+  clock: Clock;
+}
+
+export interface App {
+  routes: readonly Route[];
+  /** Listens and begins to keep turns; answers the address. */
+  start(): Promise<{ url: string }>;
+  /** No new turns, streams end, runs reach a checkpoint and are given back; bounded in time. */
+  drain(): Promise<void>;
+  /** Closes what is left. */
+  stop(): Promise<void>;
+}
+
+/** Milliseconds that a drain may take before the process leaves anyway; the leases then run out. */
+const DRAIN_MS = 20_000;
+const MODEL_IDLE_MS = 60_000;
+const MODEL_RETRIES = 2;
+const SMTP_MS = 30_000;
+const BUDGET = { modelCalls: 12, toolCalls: 40, tokens: 200_000, runMs: 300_000 };
+
+/** Puts the service together; throws a sentence where it cannot serve safely. */
+export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): Promise<App> {
+  const newId = () => v7();
+  const now = () => clock.now();
+  const owner = newId();
+  const appPool = createPool({ url: databaseUrl, role: 'overture_app', size: 12, log });
+  const runtimePool = createPool({ url: databaseUrl, role: 'overture_runtime', size: 4, log });
+  const listener = createListener({ url: databaseUrl, origin: owner, log });
+  await assertRowLevelSecurity(appPool);
+  await assertRowLevelSecurity(runtimePool);
+  const database = createDatabase({ pool: appPool });
+
+  // Resources: deeds over rows.
+  const identities = createIdentities({ pool: appPool, database, newId, now, log });
+  const suppression = createSuppression({ database, newId });
+  const datasets = createDatasets({ database });
+  const leads = createLeads({ database });
+  const uploads = createUploads({ database, newId });
+  const senderProfiles = createSenderProfiles({ database, newId, now });
+  const templates = createTemplates({ database, newId });
+  const credits = createCredits({ database });
+  const apiKeys = createApiKeys({ database, newId, forgetKeys: identities.forgetKeys });
+  const outbox = createOutbox({ database, newId });
+  const mailer = config.smtpUrl === null ? createSandboxMailer() : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS });
+  const idempotency = createIdempotencyStore({ database });
+
+  // Models, prompts and the graph that writes mails.
+  const model: Model =
+    config.model === null
+      ? createModel({ apiKey: 'offline', baseUrl: 'http://offline.invalid/v1', model: 'offline', fetch: createOfflineFetch(), idleTimeoutMs: MODEL_IDLE_MS, maxRetries: 0 })
+      : createModel({
+          apiKey: config.model.apiKey,
+          baseUrl: config.model.baseUrl,
+          model: config.model.name,
+          idleTimeoutMs: MODEL_IDLE_MS,
+          maxRetries: MODEL_RETRIES,
+        });
+  const prompts = createPrompts({ folder: path.join(ROOT, 'prompts'), required: { ...OUTREACH_PROMPTS, ...PERSONALIZE_PROMPTS } });
+  const writer = config.model === null ? createRuleWriter() : createModelWriter({ model, prompts });
+  const personalize = createPersonalize({ writer, prompts });
+  const personalization = createPersonalization({ database, leads, senders: senderProfiles, templates, personalize, now });
+
+  // Tools and their gate.
+  const toolBox = createToolBox(
+    createTools({ database, datasets, leads, senderProfiles, templates, credits, outbox, personalization, suppression, mailer }),
+  );
+  const lease: LeaseNeeds = { owner, leaseSeconds: config.leaseSeconds, modelName: model.name, newId, now };
+  const approvals = createApprovals({ ...lease, appPool, runtimePool, proposer: createProposer({ toolBox }) });
+  const gate = createGate({ toolBox, ledger: createLedger({ database }), cardOf: approvals.ofCall, newId, now });
+
+  // A turn's life.
+  const reportTurn = (error: unknown, turn: { turnId: string }) =>
+    log.error({ err: error, turn_id: turn.turnId }, 'a turn met an error that nobody else was told of');
+  const graph = createOutreachGraph({ model, toolBox, gate, budget: BUDGET, now });
+  const contextReader = createContextReader({ appPool });
+  const engine = createEngine({
+    compile: graph,
+    checkpoints: createPostgresCheckpointStore(runtimePool),
+    modelName: model.name,
+    readContext: createContext({ read: contextReader, prompts, toolBox, sandbox: mailer.sandbox, now }),
+    recursionLimit: BUDGET.modelCalls * 3 + 3,
+    now,
+    report: reportTurn,
+  });
+  const journal = createJournal({
+    store: createJournalStore({ runtimePool, appPool, origin: owner }),
+    wake: listener,
+    clock,
+    onFlushError: (error) => log.warn({ err: error }, 'the journal could not be stored; it is tried again'),
+  });
+  const store = createTurnStore({ ...lease, appPool, runtimePool, pendingApprovals: approvals.pendingWithin });
+  const inFlight = createInFlight();
+  const turns = createTurns({ store, journal, engine, inFlight, report: reportTurn });
+  const conversations = createConversations({ appPool, newId, now, pendingApprovals: approvals.pendingWithin });
+  const chat = createChat({ ...lease, appPool, turns, journal, approvals, conversations });
+  const report = (error: unknown) => log.warn({ err: error }, 'a watch could not be told');
+  const watch = createWatch({ listener, conversations, approvals, clock, draining: turns.draining, report });
+  const keeper = createTurnKeeper({ turns, expire: approvals.expire, listener, runtimePool, leaseSeconds: config.leaseSeconds, clock, log });
+
+  // Doors.
+  const readiness = async () => {
+    if (turns.draining.aborted) return { ready: false, reason: 'This process is shutting down.' };
+    await appPool.query('select 1');
+    return { ready: true };
+  };
+  const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: false };
+  const stillHolds = async (caller: { keyId: string | null; workspaceId: string }) =>
+    caller.keyId === null || (await apiKeys.isLive(caller.workspaceId, caller.keyId));
+  const resourceRoutes = [
+    ...createChatRoutes({ chat, approvals, watch, clock, draining: turns.draining, stillHolds }),
+    ...createConversationRoutes(conversations),
+    ...createDatasetRoutes(datasets),
+    ...createLeadRoutes(leads),
+    ...createUploadRoutes(uploads),
+    ...createSenderProfileRoutes(senderProfiles),
+    ...createTemplateRoutes(templates),
+    ...createSuppressionRoutes(suppression),
+    ...createPersonalizationRoutes(personalization),
+    ...createOutboxRoutes(outbox),
+    ...createCreditRoutes(credits),
+    ...createApiKeyRoutes(apiKeys, { idempotency }),
+    ...createIdentityRoutes(),
+    ...createCapabilityRoutes(capabilities),
+    ...createHealthRoutes({ readiness, now }),
+  ];
+  const routes = [...resourceRoutes, ...createDocsRoutes(resourceRoutes, { version: VERSION })];
+  const server = createHttpServer({
+    routes,
+    authenticate: createAuthenticate({
+      mode: config.authMode,
+      identities,
+      verifyToken: config.jwt === null ? null : createVerifyToken(config.jwt),
+    }),
+    rateLimit: createRateLimit({ now }),
+    idempotency,
+    corsOrigins: config.corsOrigins,
+    newId,
+    now,
+    log,
+  });
+
+  return {
+    routes,
+
+    async start() {
+      await listener.start();
+      if (config.authMode === 'dev') await seedDemo({ database, identities, newId });
+      keeper.start();
+      return { url: await listen(server, config) };
+    },
+
+    async drain() {
+      const left = Promise.race([turns.drain(), new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve))]);
+      // Whoever holds an idle connection is not waited for; a new request is answered 503 until the end.
+      server.closeIdleConnections();
+      await left;
+    },
+
+    async stop() {
+      await keeper.stop();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      await closed;
+      await listener.stop();
+      await Promise.all([appPool.end(), runtimePool.end()]);
+    },
+  };
+}
+
+function listen(server: Server, config: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, () => {
+      const { port } = server.address() as AddressInfo;
+      const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+      resolve(`http://${host}:${port}`);
+    });
+  });
+}

@@ -1,0 +1,341 @@
+/**
+ * The tool gate: propose (pure) → ask, if a person must decide → execute what was approved and nothing else.
+ * LangGraph's part, the interrupt between the two, is in the graph; here is what happens before and after it.
+ */
+
+import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
+import type { Approval } from '../runtime/events.ts';
+import type { LeasedTurn, Reply, ToolEnd } from '../runtime/ports.ts';
+import type { ApprovalRow } from '../resources/approvals/approvals.ts';
+import type { EffectCall, Ledger } from '../resources/turns/effects.ts';
+import { providerKey } from '../resources/turns/effects.ts';
+import type { ExecuteContext, InsideTool, OutsideTool, Outcome, Proposal, ReadTool, Tool } from '../tools/tool.ts';
+import { hashProposal, makeCard, makeOutcomeCard, proposeCall, reasonToAsk, type ToolBox } from './proposals.ts';
+
+export interface GateNeeds {
+  toolBox: ToolBox;
+  ledger: Ledger;
+  /** The newest card of a call. */
+  cardOf(turn: LeasedTurn, toolCallId: string): Promise<ApprovalRow | null>;
+  newId(): string;
+  now(): number;
+}
+
+/** A call of the model, on its way through the gate: plain data, as it stands in graph state. */
+export interface PlannedCall {
+  toolCallId: string;
+  name: string;
+  /** As the model gave them, or frozen by the proposal. */
+  args: Record<string, unknown>;
+  argsHash: string | null;
+  /** The card that a person must decide first; null where nobody is asked. */
+  card: Approval | null;
+  /** Set where the call is answered without being carried out. */
+  refusal: ToolEnd | null;
+  credits: number;
+}
+
+/** What the workspace lets pass without asking, and how long it lets a card wait. */
+export interface Policy {
+  autoSpendCredits: number;
+  approvalTtlHours: number;
+}
+
+/** What a run lends to the gate. */
+export interface GateRun {
+  turn: LeasedTurn;
+  reply: Reply;
+  signal: AbortSignal;
+  policy(): Promise<Policy>;
+}
+
+export type Executed =
+  | { kind: 'ended'; end: ToolEnd; rejectedHash: string | null; tainted: boolean }
+  /** A person must decide (again): the proposal went stale, or the outcome is unknown. */
+  | { kind: 'ask'; card: Approval };
+
+export type Gate = ReturnType<typeof createGate>;
+
+export function createGate(needs: GateNeeds) {
+  const { toolBox, ledger, cardOf, newId, now } = needs;
+
+  /** Computes what a call would do and whether a person is asked. Never throws: a refusal is the call's result. */
+  async function plan(
+    run: GateRun,
+    call: { toolCallId: string; name: string; args: Record<string, unknown> | null },
+    state: { tainted: boolean; rejected: readonly string[]; spent: number },
+  ): Promise<PlannedCall> {
+    const planned = { toolCallId: call.toolCallId, name: call.name, args: call.args ?? {}, argsHash: null, card: null, credits: 0 };
+    const refuse = (end: ToolEnd): PlannedCall => ({ ...planned, refusal: end });
+    const tool = toolBox.get(call.name);
+    if (tool === undefined) return refuse(failure('UNKNOWN_TOOL', `There is no tool ${call.name}.`));
+    if (call.args === null) {
+      return refuse(failure('INVALID_ARGUMENTS', 'The arguments were cut short or are not a JSON object. Send the call again, whole.'));
+    }
+    try {
+      const context = contextOf(run, call.toolCallId, state.tainted);
+      const proposal = await proposeCall(tool, context, call.args);
+      const argsHash = hashProposal(run.turn.workspaceId, tool, proposal);
+      const frozen = { ...planned, args: proposal.args, argsHash, credits: proposal.credits };
+      if (state.rejected.includes(argsHash)) {
+        return { ...frozen, refusal: rejection('The user rejected exactly this before in this turn. Do not propose it again.') };
+      }
+      const { autoSpendCredits, approvalTtlHours } = await run.policy();
+      const reason = reasonToAsk(proposal.effectClass, {
+        tainted: state.tainted,
+        credits: state.spent + proposal.credits,
+        autoSpend: autoSpendCredits,
+      });
+      if (reason === null) return { ...frozen, refusal: null };
+      const card = makeCard(tool, proposal, argsHash, {
+        approvalId: newId(),
+        threadId: run.turn.threadId,
+        turnId: run.turn.turnId,
+        toolCallId: call.toolCallId,
+        reason,
+        createdAt: new Date(now()),
+        ttlHours: approvalTtlHours,
+      });
+      return { ...frozen, card, refusal: null };
+    } catch (error) {
+      return refuse(ended(error));
+    }
+  }
+
+  /** Carries out a call that needs no decision, or has one; the decision is read from its row, never from the graph. */
+  async function execute(run: GateRun, call: PlannedCall, tainted: boolean): Promise<Executed> {
+    if (call.refusal !== null) return { kind: 'ended', end: call.refusal, rejectedHash: null, tainted: false };
+    const tool = toolBox.get(call.name);
+    if (tool === undefined) return { kind: 'ended', end: failure('UNKNOWN_TOOL', `There is no tool ${call.name}.`), rejectedHash: null, tainted: false };
+    try {
+      return await (call.card === null ? free(run, call, tool, tainted) : asked(run, call, call.card, tool, tainted));
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'LEASE_LOST') throw error;
+      if (run.signal.aborted && !(error instanceof ServiceError)) throw error;
+      return { kind: 'ended', end: ended(error), rejectedHash: null, tainted: false };
+    }
+  }
+
+  async function free(run: GateRun, call: PlannedCall, tool: Tool, tainted: boolean): Promise<Executed> {
+    const context = contextOf(run, call.toolCallId, tainted);
+    if (tool.effect === 'none') return done(tool, await (tool as ReadTool<unknown>).run(context, call.args));
+    const proposal = await proposeCall(tool, context, call.args);
+    return perform(run, call, tool, proposal, context, null);
+  }
+
+  /** A call that a person must decide. Its newest row is the truth; without a decision there, it only asks. */
+  async function asked(run: GateRun, call: PlannedCall, first: Approval, tool: Tool, tainted: boolean): Promise<Executed> {
+    const row = await cardOf(run.turn, call.toolCallId);
+    if (row === null) return { kind: 'ask', card: first };
+    const card = row.card;
+    if (row.status === 'pending') return { kind: 'ask', card };
+    const outcome = { kind: 'ended', rejectedHash: null, tainted: false } as const;
+    if (row.status === 'expired') return { ...outcome, end: cancelled('Nobody decided in time. Nothing was done.') };
+    if (row.status === 'superseded') return { ...outcome, end: cancelled('It was given up before a decision. Nothing was done.') };
+    if (row.status === 'rejected') {
+      const reason = row.reason === null ? '' : ` Their reason: ${row.reason}`;
+      return { ...outcome, end: rejection(`The user rejected this.${reason} Nothing was done.`), rejectedHash: card.args_hash };
+    }
+    if (card.kind === 'outcome') return resolveUnknown(run, call, card, row, tool, tainted);
+    const args = row.executed_args ?? card.args;
+    const approvedHash = row.executed_hash ?? card.args_hash;
+    // A send that was intended before a crash is judged by the ledger, not by rows that its own doing may have changed.
+    const before = tool.effect === 'none' ? null : await ledger.read(run.turn, call.toolCallId);
+    const context = contextOf(run, call.toolCallId, tainted, approvedHash, tool.name);
+    if (before !== null) return recover(run, { ...call, args, argsHash: approvedHash }, tool, context, card, before);
+    const proposal = await proposeCall(tool, context, args);
+    const current = hashProposal(run.turn.workspaceId, tool, proposal);
+    if (current !== approvedHash) return { kind: 'ask', card: await askAgain(run, call, tool, proposal, current) };
+    return perform(run, { ...call, args, argsHash: approvedHash }, tool, proposal, context, card);
+  }
+
+  /** What was approved is not what would happen now: nothing is done, and a new card asks. */
+  async function askAgain(run: GateRun, call: PlannedCall, tool: Tool, proposal: Proposal, hash: string): Promise<Approval> {
+    const { approvalTtlHours } = await run.policy();
+    run.reply.notice('STALE_PROPOSAL', 'What was approved has changed since it was shown. Nothing was done; look at the new card.');
+    return makeCard(tool, proposal, hash, {
+      approvalId: newId(),
+      threadId: run.turn.threadId,
+      turnId: run.turn.turnId,
+      toolCallId: call.toolCallId,
+      reason: 'What you approved has changed since it was shown to you.',
+      createdAt: new Date(now()),
+      ttlHours: approvalTtlHours,
+    });
+  }
+
+  async function perform(
+    run: GateRun,
+    call: PlannedCall,
+    tool: Tool,
+    proposal: Proposal,
+    context: ExecuteContext,
+    card: Approval | null,
+  ): Promise<Executed> {
+    const entry: EffectCall = {
+      toolCallId: call.toolCallId,
+      tool: tool.name,
+      effectClass: proposal.effectClass,
+      argsHash: call.argsHash ?? '',
+      approvalId: card?.approval_id ?? null,
+    };
+    if (tool.effect === 'none') return done(tool, await (tool as ReadTool<unknown>).run(context, call.args));
+    if (tool.effect === 'inside') {
+      const inside = tool as InsideTool<unknown>;
+      return done(tool, await ledger.inside(run.turn, entry, (tx) => inside.runWithin(tx, context, proposal)));
+    }
+    const outside = tool as OutsideTool<unknown>;
+    const intent = await ledger.intend(run.turn, entry, (tx) => outside.intendWithin(tx, context, proposal));
+    if ('before' in intent) return recover(run, call, tool, context, card, intent.before);
+    if ('done' in intent) return done(tool, intent.done);
+    return actAndSettle(run, call, outside, proposal, context, card);
+  }
+
+  async function actAndSettle(
+    run: GateRun,
+    call: PlannedCall,
+    tool: OutsideTool<unknown>,
+    proposal: Proposal,
+    context: ExecuteContext,
+    card: Approval | null,
+  ): Promise<Executed> {
+    return settleOutcome(run, call, tool, proposal, context, card, await tool.act(context, proposal));
+  }
+
+  async function settleOutcome(
+    run: GateRun,
+    call: PlannedCall,
+    tool: OutsideTool<unknown>,
+    proposal: Proposal,
+    context: ExecuteContext,
+    card: Approval | null,
+    outcome: Outcome,
+  ): Promise<Executed> {
+    const result = await ledger.settle(run.turn, call.toolCallId, outcome, (tx) => tool.settleWithin(tx, context, proposal, outcome));
+    if (outcome.state === 'done') return done(tool, result);
+    if (outcome.state === 'failed') return { kind: 'ended', end: { status: 'error', error: outcome.error }, rejectedHash: null, tainted: false };
+    return { kind: 'ask', card: await askOutcome(run, card, outcome.error) };
+  }
+
+  /** Nobody knows whether it happened: it is never repeated by itself, a person is asked. */
+  async function askOutcome(run: GateRun, card: Approval | null, error: ErrorFact): Promise<Approval> {
+    if (card === null) throw new ServiceError('EFFECT_UNKNOWN', error.message);
+    const { approvalTtlHours } = await run.policy();
+    return makeOutcomeCard(card, { approvalId: newId(), reason: error.message, createdAt: new Date(now()), ttlHours: approvalTtlHours });
+  }
+
+  /** An earlier attempt left its row: done is replayed, intended is repeated only where the provider deduplicates. */
+  async function recover(
+    run: GateRun,
+    call: PlannedCall,
+    tool: Tool,
+    context: ExecuteContext,
+    card: Approval | null,
+    before: NonNullable<Awaited<ReturnType<Ledger['read']>>>,
+  ): Promise<Executed> {
+    if (before.state === 'done') return done(tool, before.result);
+    if (before.state === 'failed') {
+      return { kind: 'ended', end: { status: 'error', error: before.error ?? errorFact(null) }, rejectedHash: null, tainted: false };
+    }
+    if (tool.effect !== 'outside') throw new Error('only an act outside can be left unfinished');
+    const outside = tool as OutsideTool<unknown>;
+    const proposal = asApproved(call);
+    if (before.state === 'intended' && outside.deduplicates) {
+      await ledger.again(run.turn, call.toolCallId);
+      return actAndSettle(run, call, outside, proposal, context, card);
+    }
+    const error: ErrorFact = before.error ?? {
+      code: 'EFFECT_UNKNOWN',
+      message: 'The process that carried this out was lost before it heard how it ended.',
+      retryable: false,
+    };
+    return settleOutcome(run, call, outside, proposal, context, card, { state: 'unknown', error });
+  }
+
+  /** A person has said what happened to an effect of unknown outcome, or wants it done again. */
+  async function resolveUnknown(
+    run: GateRun,
+    call: PlannedCall,
+    card: Approval,
+    row: ApprovalRow,
+    tool: Tool,
+    tainted: boolean,
+  ): Promise<Executed> {
+    if (tool.effect !== 'outside') throw new Error('only an act outside can have an unknown outcome');
+    const outside = tool as OutsideTool<unknown>;
+    const approved = { ...call, args: card.args, argsHash: card.args_hash };
+    const context = contextOf(run, call.toolCallId, tainted, card.args_hash, tool.name);
+    const proposal = asApproved(approved);
+    const before = await ledger.read(run.turn, call.toolCallId);
+    if (before?.state === 'done') return done(tool, before.result);
+    if (row.decision === 'mark_done') {
+      return settleOutcome(run, approved, outside, proposal, context, card, { state: 'done', providerRef: before?.providerRef ?? null });
+    }
+    if (row.decision === 'mark_failed') {
+      const error: ErrorFact = { code: 'TOOL_FAILED', message: 'The user checked: it did not happen.', retryable: false };
+      return settleOutcome(run, approved, outside, proposal, context, card, { state: 'failed', error });
+    }
+    // "retry" was asked for this card; when that attempt is the one that was lost, it is unknown once more.
+    if (before?.state === 'intended' && !outside.deduplicates) {
+      return recover(run, approved, tool, context, card, before);
+    }
+    await ledger.again(run.turn, call.toolCallId);
+    return actAndSettle(run, approved, outside, proposal, context, card);
+  }
+
+  function contextOf(run: GateRun, toolCallId: string, tainted: boolean, argsHash = '', tool = ''): ExecuteContext {
+    return {
+      caller: run.turn.caller,
+      turnId: run.turn.turnId,
+      toolCallId,
+      tainted,
+      signal: run.signal,
+      providerKey: providerKey(run.turn, { toolCallId, tool, argsHash }),
+      progress: (count, total, note) => run.reply.toolProgress(toolCallId, count, total, note),
+    };
+  }
+
+  /** A call beyond the budget: answered, not carried out. */
+  function overBudget(call: { toolCallId: string; name: string; args: Record<string, unknown> }): PlannedCall {
+    const error: ErrorFact = { code: 'BUDGET_EXHAUSTED', message: 'The budget of this turn is used up; this was not carried out.', retryable: false };
+    return { ...call, argsHash: null, card: null, credits: 0, refusal: { status: 'error', error } };
+  }
+
+  return { plan, execute, overBudget };
+}
+
+/** The approved arguments as a proposal, for an act whose first half is done: nothing is computed anew. */
+function asApproved(call: PlannedCall): Proposal {
+  return {
+    args: call.args,
+    stands: {},
+    effectClass: 'send',
+    credits: call.credits,
+    title: call.name,
+    facts: [],
+    warnings: [],
+    preview: [],
+    consequence: '',
+  };
+}
+
+function done(tool: Pick<Tool, 'untrusted'>, result: unknown): Executed {
+  return { kind: 'ended', end: { status: 'ok', result }, rejectedHash: null, tainted: tool.untrusted };
+}
+
+function failure(code: 'UNKNOWN_TOOL' | 'INVALID_ARGUMENTS', message: string): ToolEnd {
+  return { status: 'error', error: { code, message, retryable: false } };
+}
+
+function rejection(message: string): ToolEnd {
+  return { status: 'rejected', error: { code: 'FORBIDDEN', message, retryable: false } };
+}
+
+function cancelled(message: string): ToolEnd {
+  return { status: 'cancelled', error: { code: 'TURN_NOT_LIVE', message, retryable: false } };
+}
+
+function ended(error: unknown): ToolEnd {
+  const fact = errorFact(error);
+  return { status: fact.code === 'TURN_NOT_LIVE' ? 'cancelled' : 'error', error: fact };
+}

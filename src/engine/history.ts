@@ -1,0 +1,128 @@
+/** What the model is shown of a conversation: stored messages as the provider's, fenced, repaired and cut to a window. */
+
+import type { Message, Part } from '../runtime/events.ts';
+import type { ToolEnd } from '../runtime/ports.ts';
+import type { PlainMessage } from './model.ts';
+
+/** Tokens that history may take, estimated as characters / 4. */
+const WINDOW_TOKENS = 24_000;
+/** A tool result of an earlier turn is shown up to this many characters. */
+const OLD_RESULT_CHARS = 4_000;
+
+export interface History {
+  messages: PlainMessage[];
+  /** Whether any of it holds text that a stranger may have written. */
+  tainted: boolean;
+  /** How many stored messages did not fit. */
+  omitted: number;
+}
+
+/** Builds the window from stored messages, ascending; the newest always fit. */
+export function buildHistory(stored: readonly Message[], isUntrusted: (tool: string) => boolean): History {
+  const kept: PlainMessage[][] = [];
+  let room = WINDOW_TOKENS;
+  let omitted = 0;
+  let tainted = false;
+  for (const message of [...stored].reverse()) {
+    const group = message.role === 'assistant' ? fromParts(message.parts, isUntrusted) : [{ role: 'user' as const, content: message.content }];
+    const cost = estimateTokens(group);
+    if (omitted > 0 || (kept.length > 0 && cost > room)) {
+      omitted += 1;
+      // What fell out of the window may live on in what was said of it.
+      tainted ||= message.metadata.tainted === true;
+      continue;
+    }
+    room -= cost;
+    tainted ||= message.metadata.tainted === true;
+    kept.unshift(group);
+  }
+  const messages = kept.flat();
+  if (omitted > 0) {
+    messages.unshift({ role: 'system', content: `(${omitted} earlier messages of this conversation are not shown.)` });
+  }
+  return { messages: repair(messages), tainted, omitted };
+}
+
+/** An assistant message of an ended turn, as the provider wants it: one message a model call, each call answered. */
+function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolean): PlainMessage[] {
+  const calls = new Map<number, { text: string; tools: Extract<Part, { type: 'tool' }>[] }>();
+  for (const part of parts) {
+    if (part.type !== 'text' && part.type !== 'tool') continue;
+    const call = calls.get(part.call) ?? { text: '', tools: [] };
+    calls.set(part.call, call);
+    if (part.type === 'text') call.text += part.text;
+    else call.tools.push(part);
+  }
+  const messages: PlainMessage[] = [];
+  for (const { text, tools } of calls.values()) {
+    if (tools.length === 0) {
+      if (text !== '') messages.push({ role: 'assistant', content: text });
+      continue;
+    }
+    messages.push({
+      role: 'assistant',
+      content: text,
+      tool_calls: tools.map((tool) => ({ id: tool.tool_call_id, name: tool.name, args: tool.args })),
+    });
+    for (const tool of tools) {
+      const end: ToolEnd =
+        tool.status === 'ok'
+          ? { status: 'ok', result: tool.result }
+          : {
+              status: tool.status === 'running' ? 'unknown' : tool.status,
+              error: tool.error ?? { code: 'EFFECT_UNKNOWN', message: 'How this call ended is not known.', retryable: false },
+            };
+      const content = toolContent(end, isUntrusted(tool.name));
+      messages.push({ role: 'tool', tool_call_id: tool.tool_call_id, content: cut(content) });
+    }
+  }
+  return messages;
+}
+
+function cut(content: string): string {
+  if (content.length <= OLD_RESULT_CHARS) return content;
+  return JSON.stringify({ shortened: true, content: content.slice(0, OLD_RESULT_CHARS).toWellFormed() });
+}
+
+/** A call's end as the model reads it: JSON text; what a stranger may have written stands inside a fence. */
+export function toolContent(end: ToolEnd, untrusted: boolean): string {
+  if (end.status === 'ok') {
+    const result = end.result ?? null;
+    return JSON.stringify(untrusted ? { __untrusted_third_party_content: true, content: result } : result);
+  }
+  const { code, message } = end.error;
+  if (end.status === 'rejected') return JSON.stringify({ status: 'rejected', reason: message });
+  return JSON.stringify({ status: end.status, error: { code, message } });
+}
+
+/** Adds a truthful result for every call that lacks one, and drops results without a call, so that a provider accepts the rest. */
+export function repair(messages: readonly PlainMessage[]): PlainMessage[] {
+  const repaired: PlainMessage[] = [];
+  let open = new Set<string>();
+  const close = () => {
+    for (const id of open) {
+      repaired.push({
+        role: 'tool',
+        tool_call_id: id,
+        content: JSON.stringify({ status: 'unknown', error: { code: 'EFFECT_UNKNOWN', message: 'This call was interrupted; its result is not known.' } }),
+      });
+    }
+    open = new Set();
+  };
+  for (const message of messages) {
+    if (message.role === 'tool') {
+      if (open.delete(message.tool_call_id)) repaired.push(message);
+      continue;
+    }
+    close();
+    repaired.push(message);
+    if (message.role === 'assistant') open = new Set((message.tool_calls ?? []).map((call) => call.id));
+  }
+  close();
+  return repaired;
+}
+
+/** Characters / 4: good enough to keep a window, not to bill. */
+export function estimateTokens(messages: readonly PlainMessage[]): number {
+  return Math.ceil(JSON.stringify(messages).length / 4);
+}

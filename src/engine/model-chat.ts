@@ -1,0 +1,155 @@
+/** LangChain's chat model for OpenAI-compatible endpoints, with a token path of its own. */
+
+import { AIMessage, type BaseMessage } from '@langchain/core/messages';
+import type { ChatResult } from '@langchain/core/outputs';
+import {
+  ChatOpenAICompletions,
+  type ChatOpenAICompletionsCallOptions,
+  convertMessagesToCompletionsMessageParams,
+} from '@langchain/openai';
+import { ServiceError } from '../errors.ts';
+import type { ModelAnswer, ModelSettings, ModelSink } from './model.ts';
+import { abortError, refusalError } from './model-errors.ts';
+import { createIdleTimer, createWatchedFetch, type WatchedOptions } from './model-fetch.ts';
+import { readAnswer } from './model-stream.ts';
+
+const OPENAI_URL = 'https://api.openai.com/v1';
+
+const SILENT_SINK: ModelSink = { text() {}, reasoning() {}, toolStart() {}, toolArgs() {} };
+
+/** What a call may carry beyond LangChain's own options. */
+export interface ChatCallOptions extends ChatOpenAICompletionsCallOptions {
+  /** Hears the answer as it comes. LangChain's handleLLMNewToken callbacks do not fire. */
+  sink?: ModelSink;
+  /** Receives the answer as plain data before the call returns its message. */
+  onAnswer?: (answer: ModelAnswer) => void;
+  temperature?: number;
+  maxOutputTokens?: number;
+}
+
+/** The chat model for one model name; see `createModel` for what its settings mean and which errors it raises. */
+export function createChatModel(settings: ModelSettings): SinkChatModel {
+  return new SinkChatModel(settings);
+}
+
+/**
+ * Request shape, URL, headers, status errors and retries stay LangChain's and the SDK's; the body is read here, because
+ * their token stream costs about ten times as much and takes a cut answer for a whole one.
+ */
+class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
+  // Callbacks are handed a serialized model each call: ours would cost time and could tell its settings.
+  override lc_serializable = false;
+  readonly #settings: ModelSettings;
+
+  constructor(settings: ModelSettings) {
+    super({
+      model: settings.model,
+      // The SDK refuses an empty key; endpoints without one ignore what they get.
+      apiKey: settings.apiKey || 'none',
+      // LangChain's retries ignore Retry-After; the SDK's, asked for with each request, do not.
+      maxRetries: 0,
+      configuration: {
+        baseURL: settings.baseUrl ?? OPENAI_URL,
+        fetch: createWatchedFetch(settings.fetch ?? fetch),
+        logLevel: 'off',
+      },
+    });
+    this.#settings = settings;
+    // Every way in (stream, streamEvents v1 and v2, streamMode messages) then ends in _generate. Set after the
+    // constructor, which would also turn the counting of usage off.
+    this.disableStreaming = true;
+  }
+
+  override async _generate(messages: BaseMessage[], options: this['ParsedCallOptions']): Promise<ChatResult> {
+    const { signal } = options;
+    if (signal?.aborted) throw abortError(signal);
+    const upstream = new AbortController();
+    const abort = () => upstream.abort();
+    let timedOut = false;
+    const idle = createIdleTimer(this.#settings.idleTimeoutMs, () => {
+      timedOut = true;
+      abort();
+    });
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const request = this.#requestBody(messages, options);
+      const fetchOptions: WatchedOptions = { idle };
+      this._getClientOptions(undefined);
+      const response = await this.client.chat.completions
+        .create(request, { signal: upstream.signal, maxRetries: this.#settings.maxRetries, fetchOptions })
+        .asResponse()
+        .catch((error: unknown) => {
+          throw refusalError(error, this.#settings.apiKey);
+        });
+      const answer = await readAnswer(response, {
+        sink: options.sink ?? SILENT_SINK,
+        touch: idle.touch,
+        apiKey: this.#settings.apiKey,
+        requestLength: () => JSON.stringify(request.messages).length,
+      });
+      options.onAnswer?.(answer);
+      return toChatResult(answer, request.model);
+    } catch (error) {
+      abort();
+      if (signal?.aborted) throw abortError(signal);
+      if (timedOut) {
+        throw new ServiceError(
+          'MODEL_TIMEOUT',
+          `The model sent nothing for ${this.#settings.idleTimeoutMs / 1000} seconds. Try again.`,
+        );
+      }
+      throw error;
+    } finally {
+      idle.stop();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #requestBody(messages: BaseMessage[], options: this['ParsedCallOptions']) {
+    const params = this.invocationParams(options, { streaming: true });
+    // LangChain names the limit so for the models that reason; those refuse a temperature.
+    const reasons = 'max_completion_tokens' in params;
+    if (options.maxOutputTokens !== undefined) {
+      params[reasons ? 'max_completion_tokens' : 'max_tokens'] = options.maxOutputTokens;
+    }
+    if (options.temperature !== undefined && !reasons) params.temperature = options.temperature;
+    return {
+      ...params,
+      messages: convertMessagesToCompletionsMessageParams({ messages, model: this.model }),
+      stream: true as const,
+    };
+  }
+}
+
+/** The answer in LangChain's terms: calls that must not run are `invalid_tool_calls`. */
+function toChatResult(answer: ModelAnswer, model: string): ChatResult {
+  const { content, finishReason, usage } = answer;
+  const toolCalls = [];
+  const invalidToolCalls = [];
+  for (const { providerId, name, args, argsText } of answer.toolCalls) {
+    const id = providerId || undefined;
+    if (args === null) {
+      invalidToolCalls.push({ type: 'invalid_tool_call' as const, id, name, args: argsText });
+    } else {
+      toolCalls.push({ type: 'tool_call' as const, id, name, args });
+    }
+  }
+  const totalTokens = usage.inputTokens + usage.outputTokens;
+  const message = new AIMessage({
+    content,
+    tool_calls: toolCalls,
+    invalid_tool_calls: invalidToolCalls,
+    usage_metadata: {
+      input_tokens: usage.inputTokens,
+      output_tokens: usage.outputTokens,
+      total_tokens: totalTokens,
+    },
+    response_metadata: { finish_reason: finishReason, model_name: model },
+  });
+  return {
+    generations: [{ text: content, message }],
+    llmOutput: {
+      tokenUsage: { promptTokens: usage.inputTokens, completionTokens: usage.outputTokens, totalTokens },
+    },
+  };
+}

@@ -1,0 +1,20 @@
+/** The families of intents, a file each, in the order they are tried: the first that recognises the words answers. */
+
+import type { Intent } from '../intent.ts';
+import { aboutIntents } from './about.ts';
+import { accountIntents } from './account.ts';
+import { leadIntents } from './leads.ts';
+import { sendingIntents } from './sending.ts';
+import { suppressionIntents } from './suppression.ts';
+import { writingIntents } from './writing.ts';
+
+/** Refusals to mail come before wishes to mail, and leads last: they take any name as someone to look for. */
+const doing: readonly Intent[] = [
+  ...accountIntents,
+  ...suppressionIntents,
+  ...sendingIntents,
+  ...writingIntents,
+  ...leadIntents,
+];
+
+export const intents: readonly Intent[] = [...aboutIntents(doing), ...doing];

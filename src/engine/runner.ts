@@ -1,0 +1,145 @@
+/** Runs a compiled LangGraph graph as the runtime's engine: what it starts from, how it ends, what a run lends to its nodes. */
+
+import type { RunnableConfig } from '@langchain/core/runnables';
+import {
+  type BaseCheckpointSaver,
+  GraphDrained,
+  GraphRecursionError,
+  RunControl,
+} from '@langchain/langgraph';
+import { errorFact, ServiceError } from '../errors.ts';
+import type { Approval } from '../runtime/events.ts';
+import type { Engine, LegOutcome, LeasedTurn, Performance } from '../runtime/ports.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { createCheckpointer } from './checkpointer.ts';
+import type { GateRun, Policy } from './gate.ts';
+import type { PlainMessage } from './model.ts';
+
+/** What the model is shown before this turn's own messages, and the workspace's limits. */
+export interface TurnContext {
+  messages: PlainMessage[];
+  tainted: boolean;
+  policy: Policy;
+}
+
+/** What a run lends to the nodes of its graph. */
+export interface GraphRun extends GateRun {
+  startedAt: number;
+  /** Read once a run. */
+  context(): Promise<TurnContext>;
+  /** Does work that must not be cut off: cancelling waits until it has settled. */
+  hold<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** As much of a compiled graph as the runner uses. */
+export interface Runnable {
+  invoke(input: unknown, config: RunnableConfig & Record<string, unknown>): Promise<unknown>;
+}
+
+export interface EngineNeeds {
+  compile(checkpointer: BaseCheckpointSaver): Runnable;
+  checkpoints: CheckpointStore;
+  modelName: string;
+  readContext(turn: LeasedTurn): Promise<TurnContext>;
+  /** Supersteps a run may take; the budgets end it before that. */
+  recursionLimit: number;
+  now(): number;
+  report(error: unknown, turn: LeasedTurn): void;
+}
+
+export function createEngine(needs: EngineNeeds): Engine {
+  const { compile, checkpoints, modelName, readContext, recursionLimit, now, report } = needs;
+  /** Turns that were performed here before: they are not brand-new any more. */
+  const performed = new WeakSet<LeasedTurn>();
+
+  return {
+    modelName,
+
+    async perform({ turn, reply, signal, drain }: Performance): Promise<LegOutcome> {
+      const fresh = turn.runKind === 'message' && !performed.has(turn);
+      performed.add(turn);
+      const settling = new Set<Promise<unknown>>();
+      let context: Promise<TurnContext> | null = null;
+      const run: GraphRun = {
+        turn,
+        reply,
+        signal,
+        startedAt: now(),
+        context() {
+          context ??= readContext(turn);
+          return context;
+        },
+        policy: async () => (await run.context()).policy,
+        hold(work) {
+          const held = work();
+          settling.add(held);
+          const forget = () => settling.delete(held);
+          held.then(forget, forget);
+          return held;
+        },
+      };
+      const control = new RunControl();
+      const leave = () => control.requestDrain('the process is shutting down');
+      drain.addEventListener('abort', leave);
+      if (drain.aborted) leave();
+      try {
+        const graph = compile(createCheckpointer({ store: checkpoints, lazy: true }));
+        const begin = fresh || !(await hasCheckpoint(turn));
+        const result = await graph.invoke(begin ? {} : null, {
+          configurable: { thread_id: `${turn.workspaceId}:${turn.turnId}`, lease_epoch: turn.epoch, fresh, run },
+          durability: 'sync',
+          recursionLimit,
+          signal,
+          control,
+        });
+        const approvals = interruptsOf(result);
+        return approvals.length === 0 ? { status: 'completed' } : { status: 'waiting', approvals };
+      } catch (error) {
+        // LangGraph rejects at once; what was begun goes on behind its back and has to settle first.
+        await Promise.allSettled(settling);
+        return outcomeOf(error, signal, turn);
+      } finally {
+        await Promise.allSettled(settling);
+        drain.removeEventListener('abort', leave);
+      }
+    },
+
+    async completedCalls(turn) {
+      const root = (await checkpoints.read(turn.turnId)).find((row) => row.ns === '');
+      if (root === undefined) return 0;
+      // A write that has no checkpoint yet counts too: going on applies it and does not ask the model again.
+      const written = root.writes.filter((write) => write.channel === 'calls').map((write) => Number(write.value));
+      return Math.max(Number(root.checkpoint.channel_values.calls ?? 0), ...written);
+    },
+  };
+
+  async function hasCheckpoint(turn: LeasedTurn): Promise<boolean> {
+    return (await checkpoints.read(turn.turnId)).some((row) => row.ns === '');
+  }
+
+  function outcomeOf(error: unknown, signal: AbortSignal, turn: LeasedTurn): LegOutcome {
+    if (error instanceof GraphDrained) return { status: 'drained' };
+    if (signal.aborted) return { status: 'cancelled' };
+    if (error instanceof GraphRecursionError) {
+      const fault = new ServiceError('BUDGET_EXHAUSTED', 'The agent took too many steps and was stopped. Write a message to go on.', { cause: error });
+      return { status: 'failed', error: errorFact(fault) };
+    }
+    if (!(error instanceof ServiceError)) report(error, turn);
+    return { status: 'failed', error: errorFact(error) };
+  }
+}
+
+/** The cards for which the graph stopped. */
+function interruptsOf(result: unknown): Approval[] {
+  if (typeof result !== 'object' || result === null || !('__interrupt__' in result) || !Array.isArray(result.__interrupt__)) {
+    return [];
+  }
+  return result.__interrupt__.map((one: { value: { approval: Approval } }) => one.value.approval);
+}
+
+/** The run that a node works for. */
+export function runOf(config: RunnableConfig): GraphRun {
+  const run: GraphRun | undefined = config.configurable?.run;
+  if (run === undefined) throw new Error('the graph was not started by the runner');
+  return run;
+}

@@ -1,0 +1,144 @@
+/** An event stream as a readable body: it follows a reader, beats in silence, and never holds more than it may. */
+
+import { Readable } from 'node:stream';
+import type { JournalEvent } from '../runtime/events.ts';
+import type { Reader } from '../runtime/journal.ts';
+import type { Clock } from '../runtime/ports.ts';
+
+export interface EventStreamNeeds {
+  reader: Reader;
+  clock: Clock;
+  frame(event: JournalEvent): string;
+  /** True for the event after which the stream ends. */
+  until(event: JournalEvent): boolean;
+  /** Asked when all was read: true ends the stream instead of waiting for more. */
+  endWhenRead?(): boolean;
+  /** Frames sent before the reader's first. */
+  prelude?: string;
+  /** Aborts when the process drains: the client is told to come back, and the stream ends. */
+  draining: AbortSignal;
+  /** Checked from time to time; false ends the stream (a revoked key, an expired token). */
+  mayGoOn?(): Promise<boolean>;
+}
+
+/** A comment after so much silence (design.md §4). */
+const PING_MS = 10_000;
+const RECHECK_MS = 60_000;
+/** What a stream may hold for a slow client; the rest waits in the journal. */
+const BUFFER_BYTES = 64 * 1024;
+const BATCH = 64;
+
+export const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+} as const;
+
+/** Makes the body. When the client goes, only the reader is closed. */
+export function createEventStream(needs: EventStreamNeeds): Readable {
+  const { reader, clock, frame, until, draining } = needs;
+  let ended = false;
+  let wanted = false;
+  let reading = false;
+  let stopPing = () => {};
+  let stopRecheck = () => {};
+
+  const stream = new Readable({
+    highWaterMark: BUFFER_BYTES,
+    read() {
+      wanted = true;
+      pump();
+    },
+    destroy(error, callback) {
+      end();
+      // A client that leaves is no error.
+      callback(error);
+    },
+  });
+
+  function end(): void {
+    if (ended) return;
+    ended = true;
+    stopPing();
+    stopRecheck();
+    draining.removeEventListener('abort', leave);
+    reader.close();
+  }
+
+  function finish(last?: string): void {
+    if (ended) return;
+    end();
+    if (last !== undefined) stream.push(last);
+    stream.push(null);
+  }
+
+  /** Sends what there is while the client takes it; then waits for the one that is missing. */
+  function pump(): void {
+    while (wanted && !ended && !reading) {
+      const next = reader.next(BATCH);
+      if (next instanceof Promise) {
+        reading = true;
+        next.then(
+          (events) => {
+            reading = false;
+            if (send(events)) pump();
+          },
+          (error: Error) => stream.destroy(error),
+        );
+        return;
+      }
+      if (!send(next)) return;
+    }
+  }
+
+  /** Whether to look for more at once. */
+  function send(events: readonly JournalEvent[]): boolean {
+    if (ended) return false;
+    if (events.length === 0) {
+      if (needs.endWhenRead?.() === true) finish();
+      else reader.onMore(pump);
+      return false;
+    }
+    let text = '';
+    for (const event of events) {
+      text += frame(event);
+      if (until(event)) {
+        finish(text);
+        return false;
+      }
+    }
+    ping();
+    wanted = stream.push(text);
+    return wanted;
+  }
+
+  function ping(): void {
+    stopPing();
+    stopPing = clock.after(PING_MS, () => {
+      if (ended) return;
+      // A client that does not read gets no more beats either.
+      if (wanted) wanted = stream.push(': ping\n\n');
+      ping();
+    });
+  }
+
+  function recheck(): void {
+    stopRecheck = clock.after(RECHECK_MS, () => {
+      needs.mayGoOn?.().then(
+        (may) => (may ? recheck() : finish()),
+        () => recheck(),
+      );
+    });
+  }
+
+  function leave(): void {
+    finish('retry: 500\n\n');
+  }
+
+  stream.push(`retry: 1000\n\n${needs.prelude ?? ''}`);
+  ping();
+  if (needs.mayGoOn !== undefined) recheck();
+  if (draining.aborted) queueMicrotask(leave);
+  else draining.addEventListener('abort', leave);
+  return stream;
+}

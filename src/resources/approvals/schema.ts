@@ -1,0 +1,53 @@
+/** What is said of approvals, and the ways in which a decision may be spelled. */
+
+import { z } from 'zod';
+import { DECISIONS } from '../../runtime/events.ts';
+import { isStorableJson, text } from '../text.ts';
+
+const reason = text.max(2000).optional();
+const argsHash = z.string().regex(/^[0-9a-f]{64}$/, 'Echo the args_hash of the card, or of the preview of your edit.');
+
+const args = z.record(z.string(), z.unknown()).refine(isStorableJson, 'The arguments hold a character that cannot be kept.');
+
+export const decisionBody = z.strictObject({
+  decision: z.enum(DECISIONS),
+  args_hash: argsHash,
+  args: args.optional(),
+  reason,
+});
+
+export const namedDecision = decisionBody.extend({ approval_id: z.uuid() });
+export type NamedDecision = z.output<typeof namedDecision>;
+
+/** The contract's short form, and ours. */
+export const resumeBody = z.union([
+  z.strictObject({ confirmed: z.boolean(), reason }),
+  z.strictObject({ decisions: z.array(namedDecision).min(1).max(50) }),
+]);
+export type Resume = z.output<typeof resumeBody>;
+
+export const previewBody = z.strictObject({ args });
+
+export const approvalParams = z.object({ thread_id: z.uuid(), approval_id: z.uuid() });
+
+export const inboxQuery = z.object({
+  status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded', 'all']).default('pending'),
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.string().max(500).optional(),
+});
+
+/** A card on the wire; its parts are the runtime's `Approval`. */
+export const approvalShape = z.looseObject({
+  approval_id: z.uuid(),
+  thread_id: z.uuid(),
+  turn_id: z.uuid(),
+  tool_call_id: z.string(),
+  tool: z.string(),
+  kind: z.enum(['proposal', 'outcome']),
+  title: z.string(),
+  args: z.record(z.string(), z.unknown()),
+  args_hash: z.string(),
+  status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
+  created_at: z.string(),
+  expires_at: z.string(),
+});

@@ -1,0 +1,201 @@
+/** The chat over REST and SSE (contract, tag agent; design.md §4). */
+
+import { z } from 'zod';
+import { ServiceError } from '../../errors.ts';
+import { readIdempotencyKey } from '../../http/idempotency.ts';
+import { type Answer, type Route, route } from '../../http/route.ts';
+import { createEventStream, EVENT_STREAM_HEADERS } from '../../http/sse.ts';
+import { principalOf, type Caller } from '../../runtime/caller.ts';
+import type { JournalEvent } from '../../runtime/events.ts';
+import type { Reader } from '../../runtime/journal.ts';
+import type { Clock } from '../../runtime/ports.ts';
+import { nativeFrame } from '../../wire/native.ts';
+import { approvalParams, approvalShape, decisionBody, inboxQuery, previewBody } from '../approvals/schema.ts';
+import type { Approvals } from '../approvals/approvals.ts';
+import { threadParams } from '../conversations/schema.ts';
+import { type Chat, endsTurnStream } from './chat.ts';
+import { acceptedAnswer, cancelBody, chatAnswer, chatBody, streamQuery } from './schema.ts';
+import type { Watch } from './watch.ts';
+
+export interface ChatRouteNeeds {
+  chat: Chat;
+  approvals: Approvals;
+  watch: Watch;
+  clock: Clock;
+  draining: AbortSignal;
+  /** Whether the caller's key or session still holds. */
+  stillHolds(caller: Caller): Promise<boolean>;
+}
+
+/** Streams that one principal may hold open in this process. */
+const STREAMS_EACH = 200;
+
+export function createChatRoutes({ chat, approvals, watch, clock, draining, stillHolds }: ChatRouteNeeds): Route[] {
+  const open = new Map<string, number>();
+
+  function stream(
+    caller: Caller,
+    gone: AbortSignal,
+    headers: Record<string, string>,
+    how: { reader: Reader; until(event: JournalEvent): boolean; endWhenRead?(): boolean; prelude?: string },
+  ): Answer {
+    const principal = `${caller.workspaceId} ${principalOf(caller)}`;
+    const count = (open.get(principal) ?? 0) + 1;
+    if (count > STREAMS_EACH) {
+      how.reader.close();
+      throw new ServiceError('TOO_MANY_STREAMS', `At most ${STREAMS_EACH} streams may be open at once. Close one, or share one.`, {
+        headers: { 'retry-after': '5' },
+        facts: { limit: 'streams' },
+      });
+    }
+    open.set(principal, count);
+    gone.addEventListener('abort', () => {
+      const left = (open.get(principal) ?? 1) - 1;
+      if (left === 0) open.delete(principal);
+      else open.set(principal, left);
+    });
+    const body = createEventStream({ ...how, clock, frame: nativeFrame, draining, mayGoOn: () => stillHolds(caller) });
+    return { status: 200, stream: body, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
+  }
+
+  return [
+    route({
+      method: 'POST',
+      path: '/api/v1/agent/chat',
+      operation: 'agentChat',
+      tag: 'agent',
+      summary: 'Chat with the agent: an event stream, or JSON where that is accepted, or 202 with "Prefer: respond-async"',
+      access: 'agent:chat',
+      body: chatBody,
+      ownIdempotency: true,
+      answers: { 200: { streamed: true, json: chatAnswer }, 202: acceptedAnswer },
+      async handle({ caller, body, header, gone }) {
+        const begun = await chat.send(caller, body, readIdempotencyKey(header('idempotency-key')));
+        const headers = { 'x-thread-id': begun.threadId, 'x-turn-id': begun.turnId, 'x-run-id': begun.runId };
+        if (/\brespond-async\b/.test(header('prefer') ?? '')) {
+          return {
+            status: 202,
+            body: { thread_id: begun.threadId, turn_id: begun.turnId, run_id: begun.runId, status: 'running' },
+            headers: { ...headers, 'preference-applied': 'respond-async' },
+          };
+        }
+        if (wantsJson(header('accept'))) {
+          return { status: 200, body: await chat.outcome(caller, begun, gone), headers };
+        }
+        return stream(caller, gone, headers, {
+          reader: chat.reader(caller, begun),
+          until: (event) => endsTurnStream(event, begun.turnId),
+        });
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/api/v1/agent/conversations/{thread_id}/stream',
+      operation: 'followAgentConversation',
+      tag: 'agent',
+      summary: 'Follow a conversation from Last-Event-ID or ?after=, else from now on',
+      access: 'read',
+      params: threadParams,
+      query: streamQuery,
+      answers: { 200: 'event-stream' },
+      async handle({ caller, params, query, header, gone }) {
+        const after = readCursor(header('last-event-id')) ?? readCursor(query.after);
+        const { reader, cursor, live, snapshot } = await chat.follow(caller, params.thread_id, after);
+        // The cursor alone, so that a reader who loses the connection before the first event misses nothing.
+        const prelude = `${snapshot === null ? '' : nativeFrame(snapshot)}id: ${cursor}\n\n`;
+        let running = live;
+        return stream(caller, gone, { 'x-thread-id': params.thread_id }, {
+          reader,
+          prelude,
+          until(event) {
+            if (event.type === 'run-start') running = true;
+            if (event.turn_id !== null && endsTurnStream(event, event.turn_id)) running = false;
+            return false;
+          },
+          endWhenRead: () => query.until === 'idle' && !running,
+        });
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/agent/conversations/{thread_id}/cancel',
+      operation: 'cancelAgentTurn',
+      tag: 'agent',
+      summary: 'Cancel the live turn',
+      access: 'agent:chat',
+      params: threadParams,
+      body: cancelBody,
+      optionalBody: true,
+      answers: { 202: z.object({ turn_id: z.uuid().nullable(), status: z.string() }) },
+      handle: async ({ caller, params, body }) => ({ status: 202, body: await chat.cancel(caller, params.thread_id, body.turn_id) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/agent/conversations/{thread_id}/approvals/{approval_id}/preview',
+      operation: 'previewApprovalEdit',
+      tag: 'agent',
+      summary: 'The card as it would be with edited arguments: new facts and the hash to echo',
+      access: 'approvals:write',
+      params: approvalParams,
+      body: previewBody,
+      answers: { 200: approvalShape },
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await approvals.preview(caller, params.thread_id, params.approval_id, body.args),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/agent/conversations/{thread_id}/approvals/{approval_id}/decision',
+      operation: 'decideApproval',
+      tag: 'agent',
+      summary: 'Approve, edit or reject; the first decision wins',
+      access: 'approvals:write',
+      params: approvalParams,
+      body: decisionBody,
+      answers: { 202: z.object({ approval: approvalShape, thread_id: z.uuid(), turn_id: z.uuid(), run_id: z.uuid() }) },
+      handle: async ({ caller, params, body }) => ({
+        status: 202,
+        body: await chat.decide(caller, params.thread_id, { ...body, approval_id: params.approval_id }),
+      }),
+    }),
+    route({
+      method: 'GET',
+      path: '/api/v1/agent/approvals',
+      operation: 'listApprovals',
+      tag: 'agent',
+      summary: 'The inbox: cards of the workspace, newest first',
+      access: 'approvals:write',
+      query: inboxQuery,
+      answers: {
+        200: z.object({
+          approvals: z.array(approvalShape),
+          items: z.array(approvalShape),
+          next_cursor: z.string().nullable(),
+          has_more: z.boolean(),
+        }),
+      },
+      handle: async ({ caller, query }) => ({ status: 200, body: await approvals.list(caller, query) }),
+    }),
+    route({
+      method: 'GET',
+      path: '/api/v1/agent/stream',
+      operation: 'watchAgent',
+      tag: 'agent',
+      summary: "What changes in the caller's conversations and approvals, over one connection",
+      access: 'read',
+      answers: { 200: 'event-stream' },
+      handle: async ({ caller }) => ({ status: 200, stream: watch(caller), headers: { ...EVENT_STREAM_HEADERS } }),
+    }),
+  ];
+}
+
+/** Streams are the default; JSON where it is asked for and streams are not. */
+function wantsJson(accept: string | undefined): boolean {
+  return accept !== undefined && /\bapplication\/json\b/.test(accept) && !/text\/event-stream/.test(accept);
+}
+
+/** A cursor from outside: digits or nothing (an unreadable one is as if there were none). */
+function readCursor(value: string | undefined): number | null {
+  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : null;
+}

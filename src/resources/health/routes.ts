@@ -1,0 +1,74 @@
+/** Probes for whoever operates the service (contract, tag health). */
+
+import { z } from 'zod';
+import { type Answer, type Route, route } from '../../http/route.ts';
+
+export interface HealthNeeds {
+  /** Whether new work is taken; `reason` is a sentence that says why not. */
+  readiness(): Promise<{ ready: boolean; reason?: string }>;
+  now(): number;
+}
+
+const alive = z.object({ status: z.literal('ok'), timestamp: z.iso.datetime() });
+const unavailable = z.object({ status: z.literal('unavailable'), reason: z.string() });
+const status = z.object({
+  status: z.enum(['healthy', 'unhealthy']),
+  components: z.record(z.string(), z.unknown()),
+  timestamp: z.iso.datetime(),
+});
+
+export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
+  const timestamp = () => new Date(now()).toISOString();
+  const live = (path: string, operation: string) =>
+    route({
+      method: 'GET',
+      path,
+      operation,
+      tag: 'health',
+      summary: 'Liveness, always 200',
+      access: 'public',
+      answers: { 200: alive },
+      handle: async () => ({ status: 200, body: { status: 'ok', timestamp: timestamp() }, headers: FRESH }),
+    });
+  /** The index of the original prints the second path with its prefix doubled, so both are served. */
+  const detailed = (path: string, operation: string) =>
+    route({
+      method: 'GET',
+      path,
+      operation,
+      tag: 'health',
+      summary: 'State of the service; 503 while it takes no work',
+      access: 'public',
+      answers: { 200: status, 503: status },
+      handle: async () => {
+        const { ready, reason } = await readiness();
+        const components = { service: ready ? 'ok' : (reason ?? NOT_READY) };
+        const body = { status: ready ? 'healthy' : 'unhealthy', components, timestamp: timestamp() };
+        return { status: ready ? 200 : 503, body, headers: FRESH };
+      },
+    });
+  return [
+    live('/health', 'rootHealth'),
+    live('/api/v1/health', 'health'),
+    route({
+      method: 'GET',
+      path: '/api/v1/ready',
+      operation: 'ready',
+      tag: 'health',
+      summary: 'Readiness for new work',
+      access: 'public',
+      answers: { 200: z.object({ status: z.literal('ready') }), 503: unavailable },
+      handle: async (): Promise<Answer> => {
+        const { ready, reason } = await readiness();
+        if (ready) return { status: 200, body: { status: 'ready' }, headers: FRESH };
+        return { status: 503, body: { status: 'unavailable', reason: reason ?? NOT_READY }, headers: FRESH };
+      },
+    }),
+    detailed('/api/v1/status', 'systemStatusPlain'),
+    detailed('/api/v1/api/v1/status', 'systemStatus'),
+  ];
+}
+
+const NOT_READY = 'The service takes no new work at the moment.';
+/** An answer that was kept on the way would say nothing about now. */
+const FRESH = { 'cache-control': 'no-store' };

@@ -1,0 +1,40 @@
+/** Lists by (created_at, id), newest first: the cursor's two values and the condition they stand for. */
+
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
+import { z } from 'zod';
+import { ServiceError } from '../errors.ts';
+import { decodeCursor, encodeCursor } from '../http/page.ts';
+
+/** A row's instant in full precision; a JavaScript Date would lose the microseconds that tell two rows apart. */
+export const madeAt = sql<string>`to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+const position = z.tuple([
+  z.iso.datetime({ precision: 6 }).refine((value) => Date.parse(value) >= 0),
+  z.uuid(),
+]);
+
+/** Cuts what was read with `limit + 1` to a page; `next_cursor` stands behind its last row. */
+export function pageOf<Row extends { id: string; made_at: string }>(found: readonly Row[], limit: number) {
+  const rows = found.slice(0, limit);
+  const last = rows.at(-1);
+  const hasMore = found.length > limit && last !== undefined;
+  return { rows, next_cursor: hasMore ? encodeCursor([last.made_at, last.id]) : null, has_more: hasMore };
+}
+
+/** The rows behind the cursor; throws `VALIDATION_ERROR` where it is not one of ours. */
+export function behind(cursor: string): RawBuilder<SqlBool> {
+  const parsed = position.safeParse(decodeCursor(cursor, 2));
+  if (!parsed.success) {
+    throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
+      details: [
+        {
+          loc: ['query', 'cursor'],
+          msg: 'This cursor is not one of ours; start again without it.',
+          type: 'invalid_cursor',
+        },
+      ],
+    });
+  }
+  const [instant, id] = parsed.data;
+  return sql<SqlBool>`(created_at, id) < (${instant}::timestamptz, ${id}::uuid)`;
+}

@@ -1,0 +1,45 @@
+/** What a run reads once at its start: the conversation before this turn, and the workspace's limits. */
+
+import type pg from 'pg';
+import { runScoped } from '../../db/pipeline.ts';
+import type { Message } from '../../runtime/events.ts';
+import type { LeasedTurn } from '../../runtime/ports.ts';
+
+export interface StoredContext {
+  workspaceName: string;
+  autoSpendCredits: number;
+  approvalTtlHours: number;
+  /** The last messages before this turn, ascending. */
+  messages: Message[];
+}
+
+/** More messages than the model's window can hold are never read. */
+const MESSAGES = 60;
+
+const READ = `
+select w.name, w.auto_spend_credits, w.approval_ttl_hours,
+       coalesce((select jsonb_agg(m order by (m->>'seq')::bigint) from (
+         select jsonb_build_object('seq', seq, 'role', role, 'content', content, 'parts', case when role = 'assistant' then parts else '[]' end,
+                                   'metadata', metadata, 'turn_id', turn_id, 'id', id, 'status', status) as m
+           from conversation_messages where conversation_id = $2 and turn_id <> $3 order by seq desc limit ${MESSAGES}) recent), '[]') as messages
+  from workspaces w where w.id = $1`;
+
+/** Makes the reader: one statement in one round trip. */
+export function createContextReader({ appPool }: { appPool: pg.Pool }) {
+  return async (turn: LeasedTurn): Promise<StoredContext> => {
+    const { rows } = await runScoped<{
+      name: string;
+      auto_spend_credits: number;
+      approval_ttl_hours: number;
+      messages: Message[];
+    }>(appPool, turn.workspaceId, { name: 'turn_context', text: READ, values: [turn.workspaceId, turn.threadId, turn.turnId] });
+    const row = rows[0];
+    if (row === undefined) throw new Error('the workspace is gone');
+    return {
+      workspaceName: row.name,
+      autoSpendCredits: row.auto_spend_credits,
+      approvalTtlHours: row.approval_ttl_hours,
+      messages: row.messages,
+    };
+  };
+}

@@ -1,0 +1,495 @@
+/** The journal as a process sees it: live runs tell numbered events, readers follow from any number, rows follow in group commits. */
+
+import { type DeltaType, type EventType, isDelta, type JournalEvent, type NewEvent } from './events.ts';
+import type { Clock, InboxFact, JournalStore, LeasedTurn, RunBatch, StoredEvent, Wake } from './ports.ts';
+
+export interface JournalNeeds {
+  store: JournalStore;
+  wake: Wake;
+  clock: Clock;
+  /** Told when a flush failed; it is tried again. */
+  onFlushError(error: unknown): void;
+}
+
+/** Text is stored at most this often (design.md §4). */
+const FLUSH_EVERY_MS = 100;
+/** A batch that the database refuses this often, other than by being away, is given up with its runs. */
+const MAX_REFUSALS = 5;
+const READ_PAGE = 500;
+
+export interface ReadScope {
+  workspaceId: string;
+  threadId: string;
+}
+
+/** Follows a conversation. Not an async iterator: a live token must not cost a promise. */
+export interface Reader {
+  /** The next events, up to `max`; none when there is nothing now. A promise only where rows have to be read. */
+  next(max: number): JournalEvent[] | Promise<JournalEvent[]>;
+  /** Calls back once as soon as there may be more. */
+  onMore(callback: () => void): void;
+  close(): void;
+}
+
+/** A run as its owner tells it. */
+export interface LiveRun {
+  /** Tells now, stores with the next flush. */
+  tell(event: NewEvent): void;
+  /** Tells text; what waits at the same moment for the same part travels as one event. */
+  delta(event: DeltaEvent): void;
+  /** Stores, then tells. Rejects when the lease is lost. */
+  commit(event: NewEvent, inbox?: InboxFact): Promise<void>;
+  /** Numbers the last events without telling them, and hands over all rows that are not stored yet. */
+  seal(events: readonly NewEvent[]): Promise<Seal>;
+  /** Ends the telling here; readers go on from the rows. */
+  close(): void;
+  /** Calls back when the lease turned out to be lost. */
+  onLost(callback: () => void): void;
+  /** Resolves when all that was told is stored. */
+  flushed(): Promise<void>;
+}
+
+export interface Seal {
+  rows: StoredEvent[];
+  inboxIds: string[];
+  /** The rows are committed: tell them. */
+  confirm(): void;
+  /** They were refused: forget the last events, keep the rest for the next flush. */
+  discard(): void;
+}
+
+export type DeltaEvent = Extract<NewEvent, { type: DeltaType }>;
+
+interface Entry {
+  row: StoredEvent;
+  /** Readers may see it. */
+  ready: boolean;
+}
+
+interface Live {
+  scope: ReadScope;
+  firstSeq: number;
+  entries: Entry[];
+  /** How many entries readers may see: all before the first that is not ready. */
+  visible: number;
+  listeners: Set<() => void>;
+}
+
+export type Journal = ReturnType<typeof createJournal>;
+
+export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds) {
+  const live = new Map<string, Live>();
+  const writers = new Set<Writer>();
+  /** Readers that wait for a conversation in which nothing is live here. */
+  const idle = new Map<string, Set<() => void>>();
+  let timer: (() => void) | null = null;
+  let flushing: Promise<void> | null = null;
+  let following: Promise<void> | null = null;
+
+  interface Writer {
+    turn: LeasedTurn;
+    pending: StoredEvent[];
+    inboxIds: string[];
+    refusals: number;
+    lose(): void;
+  }
+
+  function scheduleFlush(): void {
+    if (timer !== null || flushing !== null) return;
+    timer = clock.after(FLUSH_EVERY_MS, () => {
+      timer = null;
+      void flushNow();
+    });
+  }
+
+  /** Resolves after a flush that began no earlier than this call. */
+  function flushNow(): Promise<void> {
+    if (flushing === null) {
+      timer?.();
+      timer = null;
+      flushing = flushOnce().finally(() => {
+        flushing = null;
+        if ([...writers].some((writer) => writer.pending.length > 0)) scheduleFlush();
+      });
+      return flushing;
+    }
+    following ??= flushing.then(() => {
+      following = null;
+      return flushNow();
+    });
+    return following;
+  }
+
+  async function flushOnce(): Promise<void> {
+    const taken = [...writers].filter((writer) => writer.pending.length > 0).map((writer) => ({ writer, batch: takePending(writer) }));
+    if (taken.length > 0) await storeTaken(taken);
+  }
+
+  async function storeTaken(taken: { writer: Writer; batch: RunBatch }[]): Promise<void> {
+    try {
+      const lost = await store.append(taken.map(({ batch }) => batch));
+      for (const { writer } of taken) {
+        writer.refusals = 0;
+        if (lost.has(writer.turn.turnId)) writer.lose();
+      }
+    } catch (error) {
+      onFlushError(error);
+      if (!isTransient(error) && taken.length > 1) {
+        // One run's bad row must not cost the others theirs.
+        for (const one of taken) await storeTaken([one]);
+        return;
+      }
+      for (const { writer, batch } of taken) {
+        writer.pending = [...batch.rows, ...writer.pending];
+        writer.inboxIds = [...batch.inboxIds, ...writer.inboxIds];
+        writer.refusals += isTransient(error) ? 0 : 1;
+        if (writer.refusals >= MAX_REFUSALS) writer.lose();
+      }
+      await new Promise<void>((resolve) => clock.after(FLUSH_EVERY_MS * 2, resolve));
+      if (taken.some(({ writer }) => writers.has(writer))) await flushOnce();
+    }
+  }
+
+  function wakeIdle(threadId: string): void {
+    const waiting = idle.get(threadId);
+    if (waiting === undefined) return;
+    idle.delete(threadId);
+    for (const callback of waiting) callback();
+  }
+
+  /** Opens the telling of a run; `told` are the events that began it, committed already. */
+  function open(turn: LeasedTurn, told: readonly StoredEvent[]): LiveRun {
+    const scope = { workspaceId: turn.workspaceId, threadId: turn.threadId };
+    const entries = told.map((row) => ({ row, ready: true }));
+    const state: Live = {
+      scope,
+      firstSeq: told[0]?.seqFrom ?? turn.nextSeq,
+      entries,
+      visible: entries.length,
+      listeners: new Set(),
+    };
+    let lost = false;
+    let closed = false;
+    const lostListeners = new Set<() => void>();
+    const writer: Writer = {
+      turn,
+      pending: [],
+      inboxIds: [],
+      refusals: 0,
+      lose() {
+        lost = true;
+        writers.delete(writer);
+        writer.pending = [];
+        for (const callback of lostListeners) callback();
+      },
+    };
+    writers.add(writer);
+    live.set(turn.threadId, state);
+    wakeIdle(turn.threadId);
+
+    let waiting: DeltaEvent | null = null;
+    /** A high surrogate whose other half is still to come. */
+    let carry = '';
+
+    function number(event: NewEvent): StoredEvent {
+      const seq = turn.nextSeq;
+      turn.nextSeq += 1;
+      return {
+        seq,
+        seqFrom: seq,
+        marks: null,
+        turnId: turn.turnId,
+        runId: turn.runId,
+        at: new Date(clock.now()).toISOString(),
+        event,
+      };
+    }
+
+    function announce(): void {
+      const before = state.visible;
+      while (state.visible < state.entries.length && state.entries[state.visible]?.ready === true) state.visible += 1;
+      // A merge into the last visible entry does not move the count, so the listeners are called in any case.
+      if (before === state.visible && state.visible < state.entries.length) return;
+      const listeners = [...state.listeners];
+      state.listeners.clear();
+      for (const callback of listeners) callback();
+    }
+
+    function tellWaiting(): void {
+      if (waiting === null) return;
+      const event = waiting;
+      waiting = null;
+      let text = carry + event.data.delta;
+      carry = '';
+      const last = text.charCodeAt(text.length - 1);
+      if (last >= 0xd800 && last <= 0xdbff) {
+        carry = text.slice(-1);
+        text = text.slice(0, -1);
+      }
+      if (text === '') return;
+      event.data.delta = storable(text);
+      const row = number(event);
+      const memory = state.entries.at(-1);
+      if (memory === undefined || !mergeInto(memory.row, row)) state.entries.push({ row, ready: true });
+      const stored = writer.pending.at(-1);
+      // The stored row must be its own object: it may be flushed while the one in memory still grows.
+      if (stored === undefined || !mergeInto(stored, row)) writer.pending.push(copyRow(row));
+      scheduleFlush();
+      announce();
+    }
+
+    function flushWaiting(): void {
+      tellWaiting();
+      carry = '';
+    }
+
+    const run: LiveRun = {
+      tell(event) {
+        if (closed || lost) return;
+        flushWaiting();
+        const row = number(event);
+        state.entries.push({ row, ready: true });
+        writer.pending.push(row);
+        scheduleFlush();
+        announce();
+      },
+      delta(event) {
+        if (closed || lost) return;
+        if (waiting !== null && samePart(waiting, event)) {
+          waiting.data.delta += event.data.delta;
+          return;
+        }
+        if (waiting !== null) flushWaiting();
+        waiting = event;
+        setImmediate(tellWaiting);
+      },
+      async commit(event, inbox) {
+        if (closed || lost) throw new Error('the lease of this turn is lost');
+        flushWaiting();
+        const row = number(event);
+        const entry = { row, ready: false };
+        state.entries.push(entry);
+        writer.pending.push(row);
+        if (inbox !== undefined) writer.inboxIds.push(inbox.id);
+        await flushNow();
+        if (lost) throw new Error('the lease of this turn is lost');
+        entry.ready = true;
+        announce();
+      },
+      async seal(events) {
+        flushWaiting();
+        // A critical commit never overtakes a flush in flight: a follower would jump over the text in it.
+        while (flushing !== null) await flushing;
+        const kept = writer.pending;
+        const inboxIds = writer.inboxIds;
+        writer.pending = [];
+        writer.inboxIds = [];
+        const last = events.map((event) => ({ row: number(event), ready: false }));
+        state.entries.push(...last);
+        return {
+          rows: [...kept, ...last.map((entry) => entry.row)],
+          inboxIds,
+          confirm() {
+            for (const entry of last) entry.ready = true;
+            announce();
+          },
+          discard() {
+            state.entries = state.entries.filter((entry) => !last.includes(entry));
+            writer.pending = [...kept, ...writer.pending];
+            writer.inboxIds = [...inboxIds, ...writer.inboxIds];
+            scheduleFlush();
+          },
+        };
+      },
+      close() {
+        if (closed) return;
+        closed = true;
+        writers.delete(writer);
+        if (live.get(turn.threadId) === state) live.delete(turn.threadId);
+        const listeners = [...state.listeners];
+        state.listeners.clear();
+        for (const callback of listeners) callback();
+        wakeIdle(turn.threadId);
+      },
+      onLost(callback) {
+        lostListeners.add(callback);
+      },
+      async flushed() {
+        flushWaiting();
+        if (writer.pending.length > 0 || flushing !== null) await flushNow();
+      },
+    };
+    return run;
+  }
+
+  /** Reads a conversation from behind `after`, first what is stored, then what is live here or told by others. */
+  function follow(scope: ReadScope, after: number): Reader {
+    let cursor = after;
+    let index = 0;
+    let joined: Live | null = null;
+    let closed = false;
+    let more: (() => void) | null = null;
+    /** Set by a wake-up that came while rows were being read. */
+    let stale = true;
+    const stop = wake.onJournal(scope.threadId, woken);
+
+    function woken(): void {
+      stale = true;
+      const callback = more;
+      more = null;
+      callback?.();
+    }
+
+    /** From the live run's memory; null where the rows must be read first. */
+    function fromMemory(max: number): JournalEvent[] | null {
+      const current = joined ?? live.get(scope.threadId) ?? null;
+      if (current === null || cursor < current.firstSeq - 1) return null;
+      if (joined === null) {
+        joined = current;
+        index = 0;
+      }
+      const events: JournalEvent[] = [];
+      while (index < current.visible && events.length < max) {
+        const row = current.entries[index]?.row;
+        if (row !== undefined && row.seq > cursor) {
+          events.push(cutEvent(row, cursor));
+          cursor = row.seq;
+        }
+        // The last one may still grow.
+        if (index + 1 >= current.entries.length) break;
+        index += 1;
+      }
+      if (events.length === 0 && live.get(scope.threadId) !== current) {
+        // All of that run was read; what comes next is in the rows, or in the next live run.
+        joined = null;
+        stale = true;
+        return live.has(scope.threadId) ? fromMemory(max) : null;
+      }
+      return events;
+    }
+
+    async function fromRows(max: number): Promise<JournalEvent[]> {
+      const current = live.get(scope.threadId);
+      stale = false;
+      const before = current?.firstSeq ?? null;
+      const rows = await store.read(scope, cursor, before, Math.min(max, READ_PAGE));
+      const events: JournalEvent[] = [];
+      for (const row of rows) {
+        if (row.seq <= cursor) continue;
+        events.push(cutEvent(row, cursor));
+        cursor = row.seq;
+      }
+      if (events.length > 0) {
+        stale = true;
+      } else if (before !== null && live.get(scope.threadId) === current) {
+        // Nothing is stored between here and the live run: go on in memory.
+        cursor = Math.max(cursor, before - 1);
+        return fromMemory(max) ?? [];
+      }
+      return events;
+    }
+
+    return {
+      next(max) {
+        if (closed) return [];
+        const events = fromMemory(max);
+        if (events !== null) return events;
+        return stale || live.has(scope.threadId) ? fromRows(max) : [];
+      },
+      onMore(callback) {
+        if (closed) return;
+        more = callback;
+        const current = joined ?? live.get(scope.threadId);
+        if (current !== undefined) {
+          const last = current.entries[current.visible - 1]?.row.seq ?? 0;
+          const caughtUp = cursor >= current.firstSeq - 1 && last <= cursor;
+          // What came between the last look and this call would otherwise be waited for in vain.
+          if (!caughtUp || live.get(scope.threadId) !== current) queueMicrotask(woken);
+          else current.listeners.add(woken);
+        } else if (stale) {
+          queueMicrotask(woken);
+        } else {
+          const waiting = idle.get(scope.threadId) ?? new Set();
+          waiting.add(woken);
+          idle.set(scope.threadId, waiting);
+        }
+      },
+      close() {
+        closed = true;
+        more = null;
+        stop();
+        joined?.listeners.delete(woken);
+        idle.get(scope.threadId)?.delete(woken);
+        if (idle.get(scope.threadId)?.size === 0) idle.delete(scope.threadId);
+      },
+    };
+  }
+
+  return {
+    open,
+    follow,
+    /** Whether a run of the conversation is live in this process. */
+    isLive: (threadId: string) => live.has(threadId),
+  };
+}
+
+function takePending(writer: { turn: LeasedTurn; pending: StoredEvent[]; inboxIds: string[] }): RunBatch {
+  const batch = {
+    turnId: writer.turn.turnId,
+    threadId: writer.turn.threadId,
+    epoch: writer.turn.epoch,
+    rows: writer.pending,
+    inboxIds: writer.inboxIds,
+  };
+  writer.pending = [];
+  writer.inboxIds = [];
+  return batch;
+}
+
+/** The database is away or busy, as opposed to refusing these very rows. */
+function isTransient(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return !/^(22|23|42)/.test(code);
+}
+
+/** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair. */
+export function storable(text: string): string {
+  const clean = text.includes('\u0000') ? text.replaceAll('\u0000', '\ufffd') : text;
+  return clean.isWellFormed() ? clean : clean.toWellFormed();
+}
+
+function partOf(event: NewEvent): string | null {
+  if (!isDelta(event.type)) return null;
+  const { type, data } = event as DeltaEvent;
+  return type === 'tool-args-delta' ? `${type} ${data.tool_call_id}` : `${type} ${data.call} ${data.part}`;
+}
+
+function samePart(one: DeltaEvent, other: DeltaEvent): boolean {
+  return partOf(one) === partOf(other);
+}
+
+/** Appends a delta to the row before it, if that is the same part's and the numbers touch. */
+function mergeInto(row: StoredEvent, next: StoredEvent): boolean {
+  const part = partOf(row.event);
+  if (part === null || part !== partOf(next.event) || row.seq + 1 !== next.seq) return false;
+  const into = (row.event as DeltaEvent).data;
+  row.marks ??= [into.delta.length];
+  into.delta += (next.event as DeltaEvent).data.delta;
+  row.marks.push(into.delta.length);
+  row.seq = next.seq;
+  return true;
+}
+
+function copyRow(row: StoredEvent): StoredEvent {
+  const event = row.event as DeltaEvent;
+  return { ...row, marks: null, event: { ...event, data: { ...event.data } } as NewEvent };
+}
+
+/** The row as a reader behind `cursor` gets it: of merged deltas the exact suffix. */
+export function cutEvent(row: StoredEvent, cursor: number): JournalEvent {
+  const event = { seq: row.seq, type: row.event.type as EventType, turn_id: row.turnId, run_id: row.runId, at: row.at };
+  if (!isDelta(row.event.type)) return { ...event, data: row.event.data };
+  const { data } = row.event as DeltaEvent;
+  const told = cursor < row.seqFrom ? 0 : (row.marks?.[cursor - row.seqFrom] ?? 0);
+  return { ...event, data: { ...data, delta: told === 0 ? data.delta : data.delta.slice(told) } };
+}
