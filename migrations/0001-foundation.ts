@@ -273,6 +273,8 @@ export async function up(db: Kysely<any>): Promise<void> {
     dataset_id uuid not null references datasets on delete cascade,
     row_index int not null,
     email text not null,
+    -- Lower case. Its own column, as an index on lower(email) is never used under row level security: lower() is not leakproof.
+    address text not null generated always as (lower(email)) stored,
     first_name text,
     last_name text,
     company text,
@@ -292,7 +294,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     unique (dataset_id, row_index)
   );
   create index leads_search on leads using gin (search);
-  create index leads_email on leads (workspace_id, lower(email));
+  create index leads_address on leads (workspace_id, address);
   create index leads_dataset on leads (workspace_id, dataset_id, row_index);
 
   create table sender_profiles (
@@ -325,12 +327,13 @@ export async function up(db: Kysely<any>): Promise<void> {
   create table suppression_entries (
     id uuid primary key,
     workspace_id uuid not null references workspaces on delete cascade,
-    email text not null,
+    -- Lower case.
+    email text not null check (email = lower(email)),
     reason text,
     source text,
     created_at timestamptz not null default now()
   );
-  create unique index suppression_address on suppression_entries (workspace_id, lower(email));
+  create unique index suppression_address on suppression_entries (workspace_id, email);
 
   create table credit_accounts (
     workspace_id uuid primary key references workspaces on delete cascade,

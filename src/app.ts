@@ -83,7 +83,13 @@ export interface AppNeeds {
   databaseUrl: string;
   log: Log;
   clock: Clock;
+  /** Wraps the ports through which a turn touches the world, for tests that break them. Default: as they are. */
+  wrap?<Port extends object>(name: PortName, port: Port): Port;
 }
+
+/** The ports that `wrap` is offered. */
+export const PORTS = ['turns', 'journal', 'checkpoints', 'ledger', 'approvals', 'model', 'mailer'] as const;
+export type PortName = (typeof PORTS)[number];
 
 export interface App {
   routes: readonly Route[];
@@ -103,7 +109,13 @@ const SMTP_MS = 30_000;
 const BUDGET = { modelCalls: 12, toolCalls: 40, tokens: 200_000, runMs: 300_000 };
 
 /** Puts the service together; throws a sentence where it cannot serve safely. */
-export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): Promise<App> {
+export async function createApp({
+  config,
+  databaseUrl,
+  log,
+  clock,
+  wrap = (_name, port) => port,
+}: AppNeeds): Promise<App> {
   const newId = () => v7();
   const now = () => clock.now();
   const owner = newId();
@@ -125,32 +137,81 @@ export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): 
   const credits = createCredits({ database });
   const apiKeys = createApiKeys({ database, newId, forgetKeys: identities.forgetKeys });
   const outbox = createOutbox({ database, newId });
-  const mailer = config.smtpUrl === null ? createSandboxMailer() : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS });
+  const mailer = wrap(
+    'mailer',
+    config.smtpUrl === null
+      ? createSandboxMailer()
+      : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS }),
+  );
   const idempotency = createIdempotencyStore({ database });
 
   // Models, prompts and the graph that writes mails.
-  const model: Model =
+  const model: Model = wrap(
+    'model',
     config.model === null
-      ? createModel({ apiKey: 'offline', baseUrl: 'http://offline.invalid/v1', model: 'offline', fetch: createOfflineFetch(), idleTimeoutMs: MODEL_IDLE_MS, maxRetries: 0 })
+      ? createModel({
+          apiKey: 'offline',
+          baseUrl: 'http://offline.invalid/v1',
+          model: 'offline',
+          fetch: createOfflineFetch(),
+          idleTimeoutMs: MODEL_IDLE_MS,
+          maxRetries: 0,
+        })
       : createModel({
           apiKey: config.model.apiKey,
           baseUrl: config.model.baseUrl,
           model: config.model.name,
           idleTimeoutMs: MODEL_IDLE_MS,
           maxRetries: MODEL_RETRIES,
-        });
-  const prompts = createPrompts({ folder: path.join(ROOT, 'prompts'), required: { ...OUTREACH_PROMPTS, ...PERSONALIZE_PROMPTS } });
+        }),
+  );
+  const prompts = createPrompts({
+    folder: path.join(ROOT, 'prompts'),
+    required: { ...OUTREACH_PROMPTS, ...PERSONALIZE_PROMPTS },
+  });
   const writer = config.model === null ? createRuleWriter() : createModelWriter({ model, prompts });
   const personalize = createPersonalize({ writer, prompts });
-  const personalization = createPersonalization({ database, leads, senders: senderProfiles, templates, personalize, now });
+  const personalization = createPersonalization({
+    database,
+    leads,
+    senders: senderProfiles,
+    templates,
+    personalize,
+    now,
+  });
 
   // Tools and their gate.
   const toolBox = createToolBox(
-    createTools({ database, datasets, leads, senderProfiles, templates, credits, outbox, personalization, suppression, mailer }),
+    createTools({
+      database,
+      datasets,
+      leads,
+      senderProfiles,
+      templates,
+      credits,
+      outbox,
+      personalization,
+      suppression,
+      mailer,
+    }),
   );
   const lease: LeaseNeeds = { owner, leaseSeconds: config.leaseSeconds, modelName: model.name, newId, now };
-  const approvals = createApprovals({ ...lease, appPool, runtimePool, proposer: createProposer({ toolBox }) });
-  const gate = createGate({ toolBox, ledger: createLedger({ database }), cardOf: approvals.ofCall, newId, now });
+  const approvals = wrap(
+    'approvals',
+    createApprovals({
+      ...lease,
+      appPool,
+      runtimePool,
+      proposer: createProposer({ toolBox }),
+    }),
+  );
+  const gate = createGate({
+    toolBox,
+    ledger: wrap('ledger', createLedger({ database })),
+    cardOf: approvals.ofCall,
+    newId,
+    now,
+  });
 
   // A turn's life.
   const reportTurn = (error: unknown, turn: { turnId: string }) =>
@@ -159,7 +220,7 @@ export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): 
   const contextReader = createContextReader({ appPool });
   const engine = createEngine({
     compile: graph,
-    checkpoints: createPostgresCheckpointStore(runtimePool),
+    checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
     modelName: model.name,
     readContext: createContext({ read: contextReader, prompts, toolBox, sandbox: mailer.sandbox, now }),
     recursionLimit: BUDGET.modelCalls * 3 + 3,
@@ -167,19 +228,40 @@ export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): 
     report: reportTurn,
   });
   const journal = createJournal({
-    store: createJournalStore({ runtimePool, appPool, origin: owner }),
+    store: wrap('journal', createJournalStore({ runtimePool, appPool, origin: owner })),
     wake: listener,
     clock,
     onFlushError: (error) => log.warn({ err: error }, 'the journal could not be stored; it is tried again'),
   });
-  const store = createTurnStore({ ...lease, appPool, runtimePool, pendingApprovals: approvals.pendingWithin });
+  const store = wrap(
+    'turns',
+    createTurnStore({
+      ...lease,
+      appPool,
+      runtimePool,
+      pendingApprovals: approvals.pendingWithin,
+    }),
+  );
   const inFlight = createInFlight();
   const turns = createTurns({ store, journal, engine, inFlight, report: reportTurn });
-  const conversations = createConversations({ appPool, newId, now, pendingApprovals: approvals.pendingWithin });
+  const conversations = createConversations({
+    appPool,
+    newId,
+    now,
+    pendingApprovals: approvals.pendingWithin,
+  });
   const chat = createChat({ ...lease, appPool, turns, journal, approvals, conversations });
   const report = (error: unknown) => log.warn({ err: error }, 'a watch could not be told');
   const watch = createWatch({ listener, conversations, approvals, clock, draining: turns.draining, report });
-  const keeper = createTurnKeeper({ turns, expire: approvals.expire, listener, runtimePool, leaseSeconds: config.leaseSeconds, clock, log });
+  const keeper = createTurnKeeper({
+    turns,
+    expire: approvals.expire,
+    listener,
+    runtimePool,
+    leaseSeconds: config.leaseSeconds,
+    clock,
+    log,
+  });
 
   // Doors.
   const readiness = async () => {
@@ -234,7 +316,10 @@ export async function createApp({ config, databaseUrl, log, clock }: AppNeeds): 
     },
 
     async drain() {
-      const left = Promise.race([turns.drain(), new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve))]);
+      const left = Promise.race([
+        turns.drain(),
+        new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve)),
+      ]);
       // Whoever holds an idle connection is not waited for; a new request is answered 503 until the end.
       server.closeIdleConnections();
       await left;

@@ -65,7 +65,9 @@ export function readConfig(environment: Record<string, string | undefined> = pro
     smtpUrl,
     leaseSeconds: readWhole(read, 'LEASE_SECONDS', 15, 2, 600),
     logLevel,
-    secrets: [apiKey, jwt?.secret, signingSecret, passwordOf(databaseUrl), passwordOf(smtpUrl)].filter((secret) => secret != null),
+    secrets: [apiKey, jwt?.secret, signingSecret, passwordOf(databaseUrl), passwordOf(smtpUrl)].filter(
+      (secret) => secret != null,
+    ),
   };
 }
 
@@ -83,16 +85,22 @@ function readUrl(read: Read, name: string, protocols: string[]): string | null {
   const value = read(name);
   if (value === null) return null;
   if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
-    throw new ConfigError(`${name} must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
+    throw new ConfigError(
+      `${name} must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`,
+    );
   }
   return value;
 }
 
 function readOrigins(read: Read): string[] {
-  const origins = (read('CORS_ORIGINS') ?? '').split(',').flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]));
+  const origins = (read('CORS_ORIGINS') ?? '')
+    .split(',')
+    .flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]));
   for (const origin of origins) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      throw new ConfigError('CORS_ORIGINS must be origins such as https://app.example.com, with commas between them and no paths.');
+      throw new ConfigError(
+        'CORS_ORIGINS must be origins such as https://app.example.com, with commas between them and no paths.',
+      );
     }
   }
   return origins;
@@ -103,7 +111,8 @@ function readJwt(read: Read): JwtSettings | null {
   const jwksUrl = readUrl(read, 'JWT_JWKS_URL', ['http:', 'https:']);
   if (secret === null && jwksUrl === null) return null;
   if (secret !== null && jwksUrl !== null) throw new ConfigError('Set JWT_SECRET or JWT_JWKS_URL, not both.');
-  if (secret !== null && secret.length < 32) throw new ConfigError('JWT_SECRET must have at least 32 characters.');
+  if (secret !== null && secret.length < 32)
+    throw new ConfigError('JWT_SECRET must have at least 32 characters.');
   return { secret, jwksUrl, issuer: read('JWT_ISSUER'), audience: read('JWT_AUDIENCE') };
 }
 
@@ -112,7 +121,9 @@ function readAuthMode(read: Read, host: string, jwt: JwtSettings | null): 'dev' 
   const mode = read('AUTH_MODE') ?? (jwt === null && loopback ? 'dev' : 'jwt');
   if (mode !== 'dev' && mode !== 'jwt') throw new ConfigError('AUTH_MODE must be dev or jwt.');
   if (mode === 'dev' && !loopback) {
-    throw new ConfigError('AUTH_MODE=dev trusts whoever can reach it, so HOST must be 127.0.0.1, ::1 or localhost; set AUTH_MODE=jwt to serve others.');
+    throw new ConfigError(
+      'AUTH_MODE=dev trusts whoever can reach it, so HOST must be 127.0.0.1, ::1 or localhost; set AUTH_MODE=jwt to serve others.',
+    );
   }
   if (mode === 'jwt' && jwt === null) {
     throw new ConfigError('AUTH_MODE=jwt needs JWT_SECRET or JWT_JWKS_URL.');
@@ -128,7 +139,9 @@ function readSigningSecret(read: Read, databaseUrl: string | null, dataDir: stri
     return given;
   }
   if (databaseUrl !== null) {
-    throw new ConfigError('SIGNING_SECRET is required with DATABASE_URL: set the same value, of at least 32 characters, in every process.');
+    throw new ConfigError(
+      'SIGNING_SECRET is required with DATABASE_URL: set the same value, of at least 32 characters, in every process.',
+    );
   }
   const file = path.join(dataDir, 'signing-secret');
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -137,7 +150,9 @@ function readSigningSecret(read: Read, databaseUrl: string | null, dataDir: stri
     writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) {
-      throw new ConfigError(`DATA_DIR (${dataDir}) cannot be written. Choose a folder that can.`, { cause: error });
+      throw new ConfigError(`DATA_DIR (${dataDir}) cannot be written. Choose a folder that can.`, {
+        cause: error,
+      });
     }
   }
   return readFileSync(file, 'utf8');

@@ -13,7 +13,11 @@ const EXIT_MS = 24_000;
 /** Serves until it is told to leave; with `migrate` only brings the database up to date. */
 export async function run(args: readonly string[]): Promise<void> {
   const config = readSettings();
-  const log = createLog({ level: config.logLevel, write: (line) => process.stdout.write(line), secrets: config.secrets });
+  const log = createLog({
+    level: config.logLevel,
+    write: (line) => process.stdout.write(line),
+    secrets: config.secrets,
+  });
   try {
     await serve(config, log, args.includes('migrate'));
   } catch (error) {
@@ -86,7 +90,13 @@ const realClock: Clock = {
 };
 
 function welcome(config: Config, url: string): string {
-  const model = config.model === null ? 'the offline model (a stand-in; set OPENAI_API_KEY for a real one)' : config.model.name;
-  const mail = config.smtpUrl === null ? 'sandbox: kept in the outbox, nothing leaves (set SMTP_URL to send)' : 'sent by SMTP_URL';
+  const model =
+    config.model === null
+      ? 'the offline model (a stand-in; set OPENAI_API_KEY for a real one)'
+      : config.model.name;
+  const mail =
+    config.smtpUrl === null
+      ? 'sandbox: kept in the outbox, nothing leaves (set SMTP_URL to send)'
+      : 'sent by SMTP_URL';
   return `\n  Overture is at ${url}   (API: ${url}/docs)\n  model: ${model}\n  mail:  ${mail}\n  chat:  npm run chat\n\n`;
 }

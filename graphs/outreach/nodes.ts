@@ -29,7 +29,8 @@ export interface OutreachNeeds {
 }
 
 const NO_TOOLS: ModelTool[] = [];
-const LAST_ANSWER = 'The budget of this turn is used up. No tools are available any more: say what was done and what was not, briefly.';
+const LAST_ANSWER =
+  'The budget of this turn is used up. No tools are available any more: say what was done and what was not, briefly.';
 
 export function createOutreachNodes({ model, toolBox, gate, budget, now }: OutreachNeeds) {
   /** Asks the model; its text is told as it comes. */
@@ -39,7 +40,8 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     const last = state.exhausted || isSpent(state, run);
     run.reply.stepStart('model');
     const context = await run.context();
-    if (last && !state.exhausted) run.reply.notice('BUDGET_EXHAUSTED', 'The budget of this turn is used up; this is its last answer.');
+    if (last && !state.exhausted)
+      run.reply.notice('BUDGET_EXHAUSTED', 'The budget of this turn is used up; this is its last answer.');
     const messages = [...context.messages, ...repair(state.messages)];
     if (last) messages.push({ role: 'system', content: LAST_ANSWER });
     const answer = await model.call({
@@ -48,7 +50,9 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
       sink: sinkOf(run, call),
       signal: run.signal,
     });
-    const toolCalls = last ? [] : answer.toolCalls.map((one) => ({ id: callId(run, call, one.index), name: one.name, args: one.args }));
+    const toolCalls = last
+      ? []
+      : answer.toolCalls.map((one) => ({ id: callId(run, call, one.index), name: one.name, args: one.args }));
     for (const one of toolCalls) run.reply.toolArgs(one.id, one.args ?? {});
     run.reply.callEnd(call, answer.finishReason, {
       input_tokens: answer.usage.inputTokens,
@@ -88,7 +92,9 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
       ),
     );
     run.reply.usage.tool_calls += planned.length;
-    const tasks = planned.map((call) => new Send('call', { call, tainted: state.tainted } satisfies CallTask));
+    const tasks = planned.map(
+      (call) => new Send('call', { call, tainted: state.tainted } satisfies CallTask),
+    );
     return new Command({ goto: tasks, update: { exhausted: calls.length > room } });
   }
 
@@ -145,9 +151,13 @@ function sinkOf(run: GraphRun, call: number): ModelSink {
 
 /** An answer that was cut is kept as it came, and never taken for a whole one. */
 function refuseCutText(answer: ModelAnswer): void {
-  if (answer.toolCalls.length > 0 || answer.finishReason === 'stop' || answer.finishReason === 'tool_calls') return;
+  if (answer.toolCalls.length > 0 || answer.finishReason === 'stop' || answer.finishReason === 'tool_calls')
+    return;
   if (answer.finishReason === 'content_filter') {
-    throw new ServiceError('MODEL_REFUSED', "The model provider's content filter stopped the answer. Say it in other words.");
+    throw new ServiceError(
+      'MODEL_REFUSED',
+      "The model provider's content filter stopped the answer. Say it in other words.",
+    );
   }
   throw new ServiceError(
     'MODEL_STREAM_BROKEN',

@@ -6,7 +6,10 @@ import type { PlainMessage } from '../../src/engine/model.ts';
 
 export const OutreachState = Annotation.Root({
   /** This turn's own messages: the model's answers and the results of their calls. */
-  messages: Annotation<PlainMessage[]>({ reducer: (before, more) => [...before, ...more], default: () => [] }),
+  messages: Annotation<PlainMessage[]>({
+    reducer: (before, more) => [...before, ...more],
+    default: () => [],
+  }),
   /** How many model calls are done; the ordinal of the last. */
   calls: Annotation<number>({ reducer: (_before, now) => now, default: () => 0 }),
   /** Whether text that a stranger may have written is in the model's context. */

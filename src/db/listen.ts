@@ -45,7 +45,11 @@ export function createListener({ url, origin, log }: ListenerNeeds): Listener {
   }
 
   async function connect(): Promise<void> {
-    const next = new pg.Client({ connectionString: url, application_name: 'overture_listener', keepAlive: true });
+    const next = new pg.Client({
+      connectionString: url,
+      application_name: 'overture_listener',
+      keepAlive: true,
+    });
     let ended = false;
     const lost = (error?: Error) => {
       if (ended) return;

@@ -8,7 +8,15 @@ import type { Log } from '../log.ts';
 import { createPool } from './pool.ts';
 
 /** Runs the migrations in `folder` that `url`'s database lacks, as its owner. Throws with the failed migration's name. */
-export async function migrate({ url, folder, log }: { url: string; folder: string; log: Log }): Promise<string[]> {
+export async function migrate({
+  url,
+  folder,
+  log,
+}: {
+  url: string;
+  folder: string;
+  log: Log;
+}): Promise<string[]> {
   const pool = createPool({ url, role: null, size: 2, log });
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
@@ -19,9 +27,12 @@ export async function migrate({ url, folder, log }: { url: string; folder: strin
     const { error, results } = await migrator.migrateToLatest();
     const failed = results?.find((result) => result.status === 'Error');
     if (error !== undefined) {
-      throw new Error(`The migration ${failed?.migrationName ?? '(none was tried)'} failed; the database is as it was before.`, {
-        cause: error,
-      });
+      throw new Error(
+        `The migration ${failed?.migrationName ?? '(none was tried)'} failed; the database is as it was before.`,
+        {
+          cause: error,
+        },
+      );
     }
     const done = (results ?? []).map((result) => result.migrationName);
     if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');

@@ -14,7 +14,11 @@ export async function runScoped<Row extends pg.QueryResultRow>(
   const client = await pool.connect();
   const sent = await Promise.allSettled([
     client.query('begin'),
-    client.query({ name: 'scope', text: `select set_config('app.workspace_id', $1, true)`, values: [workspaceId] }),
+    client.query({
+      name: 'scope',
+      text: `select set_config('app.workspace_id', $1, true)`,
+      values: [workspaceId],
+    }),
     client.query<Row>(statement),
     client.query('commit'),
   ]);
@@ -45,7 +49,8 @@ export async function transact<T>(
   let broken = true;
   try {
     await client.query(begin);
-    if (workspaceId !== null) await client.query(`select set_config('app.workspace_id', $1, true)`, [workspaceId]);
+    if (workspaceId !== null)
+      await client.query(`select set_config('app.workspace_id', $1, true)`, [workspaceId]);
     const result = await work(client);
     await client.query('commit');
     broken = false;

@@ -188,6 +188,7 @@ export interface LeadTable {
   dataset_id: string;
   row_index: number;
   email: string;
+  address: ColumnType<string, never, never>;
   first_name: string | null;
   last_name: string | null;
   company: string | null;

@@ -25,7 +25,8 @@ export interface ContextNeeds {
   now(): number;
 }
 
-const SANDBOX_NOTE = 'This is a sandbox: mails are kept in the outbox and do not leave; say so when you speak of sending.';
+const SANDBOX_NOTE =
+  'This is a sandbox: mails are kept in the outbox and do not leave; say so when you speak of sending.';
 
 export function createContext({ read, prompts, toolBox, sandbox, now }: ContextNeeds) {
   const system = prompts.get('outreach/system');

@@ -4,13 +4,28 @@
  */
 
 import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
-import type { Approval } from '../runtime/events.ts';
-import type { LeasedTurn, Reply, ToolEnd } from '../runtime/ports.ts';
 import type { ApprovalRow } from '../resources/approvals/approvals.ts';
 import type { EffectCall, Ledger } from '../resources/turns/effects.ts';
 import { providerKey } from '../resources/turns/effects.ts';
-import type { ExecuteContext, InsideTool, OutsideTool, Outcome, Proposal, ReadTool, Tool } from '../tools/tool.ts';
-import { hashProposal, makeCard, makeOutcomeCard, proposeCall, reasonToAsk, type ToolBox } from './proposals.ts';
+import type { Approval } from '../runtime/events.ts';
+import type { LeasedTurn, Reply, ToolEnd } from '../runtime/ports.ts';
+import type {
+  ExecuteContext,
+  InsideTool,
+  Outcome,
+  OutsideTool,
+  Proposal,
+  ReadTool,
+  Tool,
+} from '../tools/tool.ts';
+import {
+  hashProposal,
+  makeCard,
+  makeOutcomeCard,
+  proposeCall,
+  reasonToAsk,
+  type ToolBox,
+} from './proposals.ts';
 
 export interface GateNeeds {
   toolBox: ToolBox;
@@ -65,12 +80,24 @@ export function createGate(needs: GateNeeds) {
     call: { toolCallId: string; name: string; args: Record<string, unknown> | null },
     state: { tainted: boolean; rejected: readonly string[]; spent: number },
   ): Promise<PlannedCall> {
-    const planned = { toolCallId: call.toolCallId, name: call.name, args: call.args ?? {}, argsHash: null, card: null, credits: 0 };
+    const planned = {
+      toolCallId: call.toolCallId,
+      name: call.name,
+      args: call.args ?? {},
+      argsHash: null,
+      card: null,
+      credits: 0,
+    };
     const refuse = (end: ToolEnd): PlannedCall => ({ ...planned, refusal: end });
     const tool = toolBox.get(call.name);
     if (tool === undefined) return refuse(failure('UNKNOWN_TOOL', `There is no tool ${call.name}.`));
     if (call.args === null) {
-      return refuse(failure('INVALID_ARGUMENTS', 'The arguments were cut short or are not a JSON object. Send the call again, whole.'));
+      return refuse(
+        failure(
+          'INVALID_ARGUMENTS',
+          'The arguments were cut short or are not a JSON object. Send the call again, whole.',
+        ),
+      );
     }
     try {
       const context = contextOf(run, call.toolCallId, state.tainted);
@@ -78,7 +105,10 @@ export function createGate(needs: GateNeeds) {
       const argsHash = hashProposal(run.turn.workspaceId, tool, proposal);
       const frozen = { ...planned, args: proposal.args, argsHash, credits: proposal.credits };
       if (state.rejected.includes(argsHash)) {
-        return { ...frozen, refusal: rejection('The user rejected exactly this before in this turn. Do not propose it again.') };
+        return {
+          ...frozen,
+          refusal: rejection('The user rejected exactly this before in this turn. Do not propose it again.'),
+        };
       }
       const { autoSpendCredits, approvalTtlHours } = await run.policy();
       const reason = reasonToAsk(proposal.effectClass, {
@@ -104,11 +134,20 @@ export function createGate(needs: GateNeeds) {
 
   /** Carries out a call that needs no decision, or has one; the decision is read from its row, never from the graph. */
   async function execute(run: GateRun, call: PlannedCall, tainted: boolean): Promise<Executed> {
-    if (call.refusal !== null) return { kind: 'ended', end: call.refusal, rejectedHash: null, tainted: false };
+    if (call.refusal !== null)
+      return { kind: 'ended', end: call.refusal, rejectedHash: null, tainted: false };
     const tool = toolBox.get(call.name);
-    if (tool === undefined) return { kind: 'ended', end: failure('UNKNOWN_TOOL', `There is no tool ${call.name}.`), rejectedHash: null, tainted: false };
+    if (tool === undefined)
+      return {
+        kind: 'ended',
+        end: failure('UNKNOWN_TOOL', `There is no tool ${call.name}.`),
+        rejectedHash: null,
+        tainted: false,
+      };
     try {
-      return await (call.card === null ? free(run, call, tool, tainted) : asked(run, call, call.card, tool, tainted));
+      return await (call.card === null
+        ? free(run, call, tool, tainted)
+        : asked(run, call, call.card, tool, tainted));
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'LEASE_LOST') throw error;
       if (run.signal.aborted && !(error instanceof ServiceError)) throw error;
@@ -124,17 +163,29 @@ export function createGate(needs: GateNeeds) {
   }
 
   /** A call that a person must decide. Its newest row is the truth; without a decision there, it only asks. */
-  async function asked(run: GateRun, call: PlannedCall, first: Approval, tool: Tool, tainted: boolean): Promise<Executed> {
+  async function asked(
+    run: GateRun,
+    call: PlannedCall,
+    first: Approval,
+    tool: Tool,
+    tainted: boolean,
+  ): Promise<Executed> {
     const row = await cardOf(run.turn, call.toolCallId);
     if (row === null) return { kind: 'ask', card: first };
     const card = row.card;
     if (row.status === 'pending') return { kind: 'ask', card };
     const outcome = { kind: 'ended', rejectedHash: null, tainted: false } as const;
-    if (row.status === 'expired') return { ...outcome, end: cancelled('Nobody decided in time. Nothing was done.') };
-    if (row.status === 'superseded') return { ...outcome, end: cancelled('It was given up before a decision. Nothing was done.') };
+    if (row.status === 'expired')
+      return { ...outcome, end: cancelled('Nobody decided in time. Nothing was done.') };
+    if (row.status === 'superseded')
+      return { ...outcome, end: cancelled('It was given up before a decision. Nothing was done.') };
     if (row.status === 'rejected') {
       const reason = row.reason === null ? '' : ` Their reason: ${row.reason}`;
-      return { ...outcome, end: rejection(`The user rejected this.${reason} Nothing was done.`), rejectedHash: card.args_hash };
+      return {
+        ...outcome,
+        end: rejection(`The user rejected this.${reason} Nothing was done.`),
+        rejectedHash: card.args_hash,
+      };
     }
     if (card.kind === 'outcome') return resolveUnknown(run, call, card, row, tool, tainted);
     const args = row.executed_args ?? card.args;
@@ -142,17 +193,28 @@ export function createGate(needs: GateNeeds) {
     // A send that was intended before a crash is judged by the ledger, not by rows that its own doing may have changed.
     const before = tool.effect === 'none' ? null : await ledger.read(run.turn, call.toolCallId);
     const context = contextOf(run, call.toolCallId, tainted, approvedHash, tool.name);
-    if (before !== null) return recover(run, { ...call, args, argsHash: approvedHash }, tool, context, card, before);
+    if (before !== null)
+      return recover(run, { ...call, args, argsHash: approvedHash }, tool, context, card, before);
     const proposal = await proposeCall(tool, context, args);
     const current = hashProposal(run.turn.workspaceId, tool, proposal);
-    if (current !== approvedHash) return { kind: 'ask', card: await askAgain(run, call, tool, proposal, current) };
+    if (current !== approvedHash)
+      return { kind: 'ask', card: await askAgain(run, call, tool, proposal, current) };
     return perform(run, { ...call, args, argsHash: approvedHash }, tool, proposal, context, card);
   }
 
   /** What was approved is not what would happen now: nothing is done, and a new card asks. */
-  async function askAgain(run: GateRun, call: PlannedCall, tool: Tool, proposal: Proposal, hash: string): Promise<Approval> {
+  async function askAgain(
+    run: GateRun,
+    call: PlannedCall,
+    tool: Tool,
+    proposal: Proposal,
+    hash: string,
+  ): Promise<Approval> {
     const { approvalTtlHours } = await run.policy();
-    run.reply.notice('STALE_PROPOSAL', 'What was approved has changed since it was shown. Nothing was done; look at the new card.');
+    run.reply.notice(
+      'STALE_PROPOSAL',
+      'What was approved has changed since it was shown. Nothing was done; look at the new card.',
+    );
     return makeCard(tool, proposal, hash, {
       approvalId: newId(),
       threadId: run.turn.threadId,
@@ -182,7 +244,10 @@ export function createGate(needs: GateNeeds) {
     if (tool.effect === 'none') return done(tool, await (tool as ReadTool<unknown>).run(context, call.args));
     if (tool.effect === 'inside') {
       const inside = tool as InsideTool<unknown>;
-      return done(tool, await ledger.inside(run.turn, entry, (tx) => inside.runWithin(tx, context, proposal)));
+      return done(
+        tool,
+        await ledger.inside(run.turn, entry, (tx) => inside.runWithin(tx, context, proposal)),
+      );
     }
     const outside = tool as OutsideTool<unknown>;
     const intent = await ledger.intend(run.turn, entry, (tx) => outside.intendWithin(tx, context, proposal));
@@ -211,9 +276,17 @@ export function createGate(needs: GateNeeds) {
     card: Approval | null,
     outcome: Outcome,
   ): Promise<Executed> {
-    const result = await ledger.settle(run.turn, call.toolCallId, outcome, (tx) => tool.settleWithin(tx, context, proposal, outcome));
+    const result = await ledger.settle(run.turn, call.toolCallId, outcome, (tx) =>
+      tool.settleWithin(tx, context, proposal, outcome),
+    );
     if (outcome.state === 'done') return done(tool, result);
-    if (outcome.state === 'failed') return { kind: 'ended', end: { status: 'error', error: outcome.error }, rejectedHash: null, tainted: false };
+    if (outcome.state === 'failed')
+      return {
+        kind: 'ended',
+        end: { status: 'error', error: outcome.error },
+        rejectedHash: null,
+        tainted: false,
+      };
     return { kind: 'ask', card: await askOutcome(run, card, outcome.error) };
   }
 
@@ -221,7 +294,12 @@ export function createGate(needs: GateNeeds) {
   async function askOutcome(run: GateRun, card: Approval | null, error: ErrorFact): Promise<Approval> {
     if (card === null) throw new ServiceError('EFFECT_UNKNOWN', error.message);
     const { approvalTtlHours } = await run.policy();
-    return makeOutcomeCard(card, { approvalId: newId(), reason: error.message, createdAt: new Date(now()), ttlHours: approvalTtlHours });
+    return makeOutcomeCard(card, {
+      approvalId: newId(),
+      reason: error.message,
+      createdAt: new Date(now()),
+      ttlHours: approvalTtlHours,
+    });
   }
 
   /** An earlier attempt left its row: done is replayed, intended is repeated only where the provider deduplicates. */
@@ -235,7 +313,12 @@ export function createGate(needs: GateNeeds) {
   ): Promise<Executed> {
     if (before.state === 'done') return done(tool, before.result);
     if (before.state === 'failed') {
-      return { kind: 'ended', end: { status: 'error', error: before.error ?? errorFact(null) }, rejectedHash: null, tainted: false };
+      return {
+        kind: 'ended',
+        end: { status: 'error', error: before.error ?? errorFact(null) },
+        rejectedHash: null,
+        tainted: false,
+      };
     }
     if (tool.effect !== 'outside') throw new Error('only an act outside can be left unfinished');
     const outside = tool as OutsideTool<unknown>;
@@ -269,10 +352,17 @@ export function createGate(needs: GateNeeds) {
     const before = await ledger.read(run.turn, call.toolCallId);
     if (before?.state === 'done') return done(tool, before.result);
     if (row.decision === 'mark_done') {
-      return settleOutcome(run, approved, outside, proposal, context, card, { state: 'done', providerRef: before?.providerRef ?? null });
+      return settleOutcome(run, approved, outside, proposal, context, card, {
+        state: 'done',
+        providerRef: before?.providerRef ?? null,
+      });
     }
     if (row.decision === 'mark_failed') {
-      const error: ErrorFact = { code: 'TOOL_FAILED', message: 'The user checked: it did not happen.', retryable: false };
+      const error: ErrorFact = {
+        code: 'TOOL_FAILED',
+        message: 'The user checked: it did not happen.',
+        retryable: false,
+      };
       return settleOutcome(run, approved, outside, proposal, context, card, { state: 'failed', error });
     }
     // "retry" was asked for this card; when that attempt is the one that was lost, it is unknown once more.
@@ -283,7 +373,13 @@ export function createGate(needs: GateNeeds) {
     return actAndSettle(run, approved, outside, proposal, context, card);
   }
 
-  function contextOf(run: GateRun, toolCallId: string, tainted: boolean, argsHash = '', tool = ''): ExecuteContext {
+  function contextOf(
+    run: GateRun,
+    toolCallId: string,
+    tainted: boolean,
+    argsHash = '',
+    tool = '',
+  ): ExecuteContext {
     return {
       caller: run.turn.caller,
       turnId: run.turn.turnId,
@@ -296,8 +392,16 @@ export function createGate(needs: GateNeeds) {
   }
 
   /** A call beyond the budget: answered, not carried out. */
-  function overBudget(call: { toolCallId: string; name: string; args: Record<string, unknown> }): PlannedCall {
-    const error: ErrorFact = { code: 'BUDGET_EXHAUSTED', message: 'The budget of this turn is used up; this was not carried out.', retryable: false };
+  function overBudget(call: {
+    toolCallId: string;
+    name: string;
+    args: Record<string, unknown>;
+  }): PlannedCall {
+    const error: ErrorFact = {
+      code: 'BUDGET_EXHAUSTED',
+      message: 'The budget of this turn is used up; this was not carried out.',
+      retryable: false,
+    };
     return { ...call, argsHash: null, card: null, credits: 0, refusal: { status: 'error', error } };
   }
 

@@ -24,7 +24,10 @@ export function buildHistory(stored: readonly Message[], isUntrusted: (tool: str
   let omitted = 0;
   let tainted = false;
   for (const message of [...stored].reverse()) {
-    const group = message.role === 'assistant' ? fromParts(message.parts, isUntrusted) : [{ role: 'user' as const, content: message.content }];
+    const group =
+      message.role === 'assistant'
+        ? fromParts(message.parts, isUntrusted)
+        : [{ role: 'user' as const, content: message.content }];
     const cost = estimateTokens(group);
     if (omitted > 0 || (kept.length > 0 && cost > room)) {
       omitted += 1;
@@ -38,7 +41,10 @@ export function buildHistory(stored: readonly Message[], isUntrusted: (tool: str
   }
   const messages = kept.flat();
   if (omitted > 0) {
-    messages.unshift({ role: 'system', content: `(${omitted} earlier messages of this conversation are not shown.)` });
+    messages.unshift({
+      role: 'system',
+      content: `(${omitted} earlier messages of this conversation are not shown.)`,
+    });
   }
   return { messages: repair(messages), tainted, omitted };
 }
@@ -70,7 +76,11 @@ function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolea
           ? { status: 'ok', result: tool.result }
           : {
               status: tool.status === 'running' ? 'unknown' : tool.status,
-              error: tool.error ?? { code: 'EFFECT_UNKNOWN', message: 'How this call ended is not known.', retryable: false },
+              error: tool.error ?? {
+                code: 'EFFECT_UNKNOWN',
+                message: 'How this call ended is not known.',
+                retryable: false,
+              },
             };
       const content = toolContent(end, isUntrusted(tool.name));
       messages.push({ role: 'tool', tool_call_id: tool.tool_call_id, content: cut(content) });
@@ -104,7 +114,10 @@ export function repair(messages: readonly PlainMessage[]): PlainMessage[] {
       repaired.push({
         role: 'tool',
         tool_call_id: id,
-        content: JSON.stringify({ status: 'unknown', error: { code: 'EFFECT_UNKNOWN', message: 'This call was interrupted; its result is not known.' } }),
+        content: JSON.stringify({
+          status: 'unknown',
+          error: { code: 'EFFECT_UNKNOWN', message: 'This call was interrupted; its result is not known.' },
+        }),
       });
     }
     open = new Set();

@@ -21,7 +21,11 @@ export function createToolBox(tools: readonly Tool[]): ToolBox {
   if (byName.size !== tools.length) throw new Error('two tools share a name');
   return {
     get: (name) => byName.get(name),
-    forModel: tools.map((tool) => ({ name: tool.name, description: tool.description, parameters: schemaOf(tool) })),
+    forModel: tools.map((tool) => ({
+      name: tool.name,
+      description: tool.description,
+      parameters: schemaOf(tool),
+    })),
   };
 }
 
@@ -35,13 +39,17 @@ export function schemaOf(tool: Tool): Record<string, unknown> {
 export function parseArgs(tool: Tool, args: unknown): never {
   const parsed = tool.schema.safeParse(args);
   if (parsed.success) return parsed.data;
-  throw new ServiceError('VALIDATION_ERROR', `The arguments do not fit ${tool.name}: ${z.prettifyError(parsed.error)}`, {
-    details: parsed.error.issues.map((issue) => ({
-      loc: ['body', 'args', ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))],
-      msg: issue.message,
-      type: issue.code,
-    })),
-  });
+  throw new ServiceError(
+    'VALIDATION_ERROR',
+    `The arguments do not fit ${tool.name}: ${z.prettifyError(parsed.error)}`,
+    {
+      details: parsed.error.issues.map((issue) => ({
+        loc: ['body', 'args', ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))],
+        msg: issue.message,
+        type: issue.code,
+      })),
+    },
+  );
 }
 
 /** The version of what is hashed: raise it when the meaning of a manifest changes. */
@@ -53,12 +61,16 @@ export function hashProposal(workspaceId: string, tool: Tool, proposal: Proposal
     domain: MANIFEST_DOMAIN,
     workspace: workspaceId,
     tool: tool.name,
-    schema: createHash('sha256').update(canonicalize(schemaOf(tool)) ?? '').digest('hex'),
+    schema: createHash('sha256')
+      .update(canonicalize(schemaOf(tool)) ?? '')
+      .digest('hex'),
     args: proposal.args,
     stands: proposal.stands,
     price_ceiling: proposal.credits,
   };
-  return createHash('sha256').update(canonicalize(manifest) ?? '').digest('hex');
+  return createHash('sha256')
+    .update(canonicalize(manifest) ?? '')
+    .digest('hex');
 }
 
 /** A read changes nothing, so it has no proposal of its own: its arguments say all. */
@@ -97,7 +109,9 @@ export function reasonToAsk(
       return tainted ? 'Text from outside is in this conversation, so a change needs your yes.' : null;
     case 'spend':
       if (tainted) return 'Text from outside is in this conversation, so spending needs your yes.';
-      return credits > autoSpend ? `It may cost ${credits} credits; up to ${autoSpend} a turn pass without asking.` : null;
+      return credits > autoSpend
+        ? `It may cost ${credits} credits; up to ${autoSpend} a turn pass without asking.`
+        : null;
   }
 }
 
@@ -145,7 +159,10 @@ export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs
 const OUTCOME_DECISIONS: Decision[] = ['mark_done', 'mark_failed', 'retry'];
 
 /** The card that asks what really happened to an effect whose fate is unknown. */
-export function makeOutcomeCard(card: Approval, needs: Omit<CardNeeds, 'threadId' | 'turnId' | 'toolCallId'>): Approval {
+export function makeOutcomeCard(
+  card: Approval,
+  needs: Omit<CardNeeds, 'threadId' | 'turnId' | 'toolCallId'>,
+): Approval {
   return {
     ...card,
     approval_id: needs.approvalId,
@@ -167,11 +184,20 @@ export function createProposer({ toolBox }: { toolBox: ToolBox }) {
     async propose(caller: Caller, card: Approval, args: Record<string, unknown>, tainted: boolean) {
       const tool = toolBox.get(card.tool);
       if (tool === undefined || tool.effect === 'none') {
-        throw new ServiceError('STALE_PROPOSAL', 'The tool of this approval does not exist any more. Reject it and ask again.');
+        throw new ServiceError(
+          'STALE_PROPOSAL',
+          'The tool of this approval does not exist any more. Reject it and ask again.',
+        );
       }
       const proposal = await proposeCall(
         tool,
-        { caller, turnId: card.turn_id, toolCallId: card.tool_call_id, tainted, signal: AbortSignal.timeout(10_000) },
+        {
+          caller,
+          turnId: card.turn_id,
+          toolCallId: card.tool_call_id,
+          tainted,
+          signal: AbortSignal.timeout(10_000),
+        },
         args,
       );
       return {

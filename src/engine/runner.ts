@@ -9,7 +9,7 @@ import {
 } from '@langchain/langgraph';
 import { errorFact, ServiceError } from '../errors.ts';
 import type { Approval } from '../runtime/events.ts';
-import type { Engine, LegOutcome, LeasedTurn, Performance } from '../runtime/ports.ts';
+import type { Engine, LeasedTurn, LegOutcome, Performance } from '../runtime/ports.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { createCheckpointer } from './checkpointer.ts';
 import type { GateRun, Policy } from './gate.ts';
@@ -86,7 +86,12 @@ export function createEngine(needs: EngineNeeds): Engine {
         const graph = compile(createCheckpointer({ store: checkpoints, lazy: true }));
         const begin = fresh || !(await hasCheckpoint(turn));
         const result = await graph.invoke(begin ? {} : null, {
-          configurable: { thread_id: `${turn.workspaceId}:${turn.turnId}`, lease_epoch: turn.epoch, fresh, run },
+          configurable: {
+            thread_id: `${turn.workspaceId}:${turn.turnId}`,
+            lease_epoch: turn.epoch,
+            fresh,
+            run,
+          },
           durability: 'sync',
           recursionLimit,
           signal,
@@ -108,7 +113,9 @@ export function createEngine(needs: EngineNeeds): Engine {
       const root = (await checkpoints.read(turn.turnId)).find((row) => row.ns === '');
       if (root === undefined) return 0;
       // A write that has no checkpoint yet counts too: going on applies it and does not ask the model again.
-      const written = root.writes.filter((write) => write.channel === 'calls').map((write) => Number(write.value));
+      const written = root.writes
+        .filter((write) => write.channel === 'calls')
+        .map((write) => Number(write.value));
       return Math.max(Number(root.checkpoint.channel_values.calls ?? 0), ...written);
     },
   };
@@ -121,7 +128,11 @@ export function createEngine(needs: EngineNeeds): Engine {
     if (error instanceof GraphDrained) return { status: 'drained' };
     if (signal.aborted) return { status: 'cancelled' };
     if (error instanceof GraphRecursionError) {
-      const fault = new ServiceError('BUDGET_EXHAUSTED', 'The agent took too many steps and was stopped. Write a message to go on.', { cause: error });
+      const fault = new ServiceError(
+        'BUDGET_EXHAUSTED',
+        'The agent took too many steps and was stopped. Write a message to go on.',
+        { cause: error },
+      );
       return { status: 'failed', error: errorFact(fault) };
     }
     if (!(error instanceof ServiceError)) report(error, turn);
@@ -131,7 +142,12 @@ export function createEngine(needs: EngineNeeds): Engine {
 
 /** The cards for which the graph stopped. */
 function interruptsOf(result: unknown): Approval[] {
-  if (typeof result !== 'object' || result === null || !('__interrupt__' in result) || !Array.isArray(result.__interrupt__)) {
+  if (
+    typeof result !== 'object' ||
+    result === null ||
+    !('__interrupt__' in result) ||
+    !Array.isArray(result.__interrupt__)
+  ) {
     return [];
   }
   return result.__interrupt__.map((one: { value: { approval: Approval } }) => one.value.approval);

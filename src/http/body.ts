@@ -28,7 +28,11 @@ export async function readJsonBody(incoming: IncomingMessage): Promise<unknown> 
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
   } catch (cause) {
-    throw new ServiceError('INVALID_JSON', 'The body is not valid JSON. Check quotes, commas and the encoding (UTF-8).', { cause });
+    throw new ServiceError(
+      'INVALID_JSON',
+      'The body is not valid JSON. Check quotes, commas and the encoding (UTF-8).',
+      { cause },
+    );
   }
 }
 

@@ -112,7 +112,9 @@ function refuseForeignReach(incoming: IncomingMessage): void {
     throw new ServiceError('ORIGIN_REFUSED', message);
   };
   if (host === undefined || !LOOPBACK_HOST.test(host)) {
-    refuse('Dev mode answers to localhost, 127.0.0.1 and [::1] only. Set AUTH_MODE=jwt to serve other names.');
+    refuse(
+      'Dev mode answers to localhost, 127.0.0.1 and [::1] only. Set AUTH_MODE=jwt to serve other names.',
+    );
   }
   for (const name of ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via']) {
     if (incoming.headers[name] !== undefined) {

@@ -36,7 +36,13 @@ export function readIdempotencyKey(value: string | undefined): string | undefine
   if (value === undefined) return undefined;
   if (value.length < 1 || value.length > 255 || !/^[\x21-\x7e]+$/.test(value)) {
     throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-      details: [{ loc: ['header', 'Idempotency-Key'], msg: 'Use 1 to 255 visible ASCII characters.', type: 'invalid_key' }],
+      details: [
+        {
+          loc: ['header', 'Idempotency-Key'],
+          msg: 'Use 1 to 255 visible ASCII characters.',
+          type: 'invalid_key',
+        },
+      ],
     });
   }
   return value;
@@ -44,7 +50,9 @@ export function readIdempotencyKey(value: string | undefined): string | undefine
 
 /** The hash by which two bodies are the same: of their canonical JSON (RFC 8785). */
 export function hashBody(body: unknown): string {
-  return createHash('sha256').update(canonicalize(body ?? null) ?? '').digest('hex');
+  return createHash('sha256')
+    .update(canonicalize(body ?? null) ?? '')
+    .digest('hex');
 }
 
 /**
@@ -61,7 +69,10 @@ export async function once<T extends { status: number; body?: unknown }>(
   const first = await store.claim(scope, bodyHash);
   if (first !== null) {
     if (first.bodyHash !== bodyHash) {
-      throw new ServiceError('IDEMPOTENCY_MISMATCH', 'This Idempotency-Key was used with another body. Use a new key for a new request.');
+      throw new ServiceError(
+        'IDEMPOTENCY_MISMATCH',
+        'This Idempotency-Key was used with another body. Use a new key for a new request.',
+      );
     }
     if (first.status !== null) return { status: first.status, body: first.response, replayed: true };
     if (first.ageSeconds > LOST_AFTER_SECONDS) {
@@ -70,9 +81,13 @@ export async function once<T extends { status: number; body?: unknown }>(
         'The first request with this key did not answer. Read the current state, then use a new key if it must be repeated.',
       );
     }
-    throw new ServiceError('IDEMPOTENCY_IN_FLIGHT', 'The first request with this key is still at work. Ask again in a second.', {
-      headers: { 'retry-after': '1' },
-    });
+    throw new ServiceError(
+      'IDEMPOTENCY_IN_FLIGHT',
+      'The first request with this key is still at work. Ask again in a second.',
+      {
+        headers: { 'retry-after': '1' },
+      },
+    );
   }
   let answer: T;
   try {

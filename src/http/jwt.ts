@@ -36,10 +36,19 @@ export function createVerifyToken(settings: JwtSettings): (token: string) => Pro
   };
 }
 
-function createVerify(settings: JwtSettings, options: JWTVerifyOptions): (token: string) => Promise<JWTPayload> {
+function createVerify(
+  settings: JwtSettings,
+  options: JWTVerifyOptions,
+): (token: string) => Promise<JWTPayload> {
   if (settings.jwksUrl !== null) {
-    const keys = createRemoteJWKSet(new URL(settings.jwksUrl), { cooldownDuration: 30_000, cacheMaxAge: 600_000 });
-    const asymmetric = { ...options, algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA'] };
+    const keys = createRemoteJWKSet(new URL(settings.jwksUrl), {
+      cooldownDuration: 30_000,
+      cacheMaxAge: 600_000,
+    });
+    const asymmetric = {
+      ...options,
+      algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA'],
+    };
     return async (token) => (await jwtVerify(token, keys, asymmetric)).payload;
   }
   const secret = new TextEncoder().encode(settings.secret ?? '');

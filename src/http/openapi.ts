@@ -158,7 +158,8 @@ function contentOf(shape: Exclude<AnswerShape, 'empty'>): Record<string, unknown
   if (shape === 'event-stream') return { 'text/event-stream': { schema: { type: 'string' } } };
   if (shape === 'file')
     return { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } };
-  if (typeof shape === 'object' && 'streamed' in shape) return { ...contentOf('event-stream'), ...contentOf(shape.json) };
+  if (typeof shape === 'object' && 'streamed' in shape)
+    return { ...contentOf('event-stream'), ...contentOf(shape.json) };
   if (shape === 'text') return { 'text/plain': { schema: { type: 'string' } } };
   return { 'application/json': { schema: schemaOf(shape, 'output') } };
 }

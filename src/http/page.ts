@@ -1,5 +1,6 @@
 /** Lists by cursor: opaque, stable under concurrent writes, and checked when they come back. */
 
+import { z } from 'zod';
 import { ServiceError } from '../errors.ts';
 
 /** Writes a cursor that stands behind the row with these sort values. */
@@ -7,21 +8,27 @@ export function encodeCursor(values: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(values)).toString('base64url');
 }
 
-/** Reads a cursor of `length` values; throws `VALIDATION_ERROR` on anything else. Row level security, not the cursor, guards the rows. */
-export function decodeCursor(cursor: string, length: number): (string | number)[] {
-  try {
-    const values: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (
-      Array.isArray(values) &&
-      values.length === length &&
-      values.every((value) => typeof value === 'string' || Number.isSafeInteger(value))
-    ) {
-      return values;
-    }
-  } catch {
-    // Falls through to the one refusal below.
-  }
-  throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-    details: [{ loc: ['query', 'cursor'], msg: 'This cursor is not one of ours; start again without it.', type: 'invalid_cursor' }],
+/** The refusal that any cursor deserves which is not one of ours. */
+export function foreignCursor(): ServiceError {
+  return new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
+    details: [
+      {
+        loc: ['query', 'cursor'],
+        msg: 'This cursor is not one of ours; start again without it.',
+        type: 'invalid_cursor',
+      },
+    ],
   });
 }
+
+/** Reads a cursor whose values `schema` describes; throws `VALIDATION_ERROR` on anything else. Row level security, not the cursor, guards the rows. */
+export function decodeCursor<Schema extends z.ZodType>(cursor: string, schema: Schema): z.output<Schema> {
+  try {
+    return schema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
+  } catch {
+    throw foreignCursor();
+  }
+}
+
+/** The position of lists that are ordered by id alone. */
+export const idPosition = z.tuple([z.uuid()]);

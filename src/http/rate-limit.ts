@@ -28,10 +28,14 @@ export function createRateLimit({ now }: { now(): number }): RateLimit {
       } catch (state) {
         if (!(state instanceof RateLimiterRes)) throw state;
         const seconds = Math.ceil(state.msBeforeNext / 1000);
-        throw new ServiceError('RATE_LIMITED', `Too many requests: ${points} a minute are allowed; retry after ${seconds}s.`, {
-          headers: { 'retry-after': String(seconds), ...limitHeaders(points, now() + state.msBeforeNext) },
-          facts: { limit: 'requests_per_minute' },
-        });
+        throw new ServiceError(
+          'RATE_LIMITED',
+          `Too many requests: ${points} a minute are allowed; retry after ${seconds}s.`,
+          {
+            headers: { 'retry-after': String(seconds), ...limitHeaders(points, now() + state.msBeforeNext) },
+            facts: { limit: 'requests_per_minute' },
+          },
+        );
       }
     },
   };

@@ -27,7 +27,13 @@ export type Answer =
   | { status: number; stream: Readable; headers: Record<string, string> };
 
 /** What an answer of a status holds: a schema, nothing, an event stream, a file, or a stream and JSON by what is accepted. */
-export type AnswerShape = z.ZodType | 'empty' | 'event-stream' | 'file' | 'text' | { streamed: true; json: z.ZodType };
+export type AnswerShape =
+  | z.ZodType
+  | 'empty'
+  | 'event-stream'
+  | 'file'
+  | 'text'
+  | { streamed: true; json: z.ZodType };
 
 export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   method: Method;
@@ -54,9 +60,14 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
 export type Route = RouteDefinition<z.ZodType, z.ZodType, z.ZodType>;
 
 /** Declares a route; the handler's types follow from the schemas. */
-export function route<P extends z.ZodType = z.ZodUndefined, Q extends z.ZodType = z.ZodUndefined, B extends z.ZodType = z.ZodUndefined>(
-  definition: RouteDefinition<P, Q, B>,
-): Route {
+export function route<
+  P extends z.ZodType = z.ZodUndefined,
+  Q extends z.ZodType = z.ZodUndefined,
+  B extends z.ZodType = z.ZodUndefined,
+>(definition: RouteDefinition<P, Q, B>): Route {
   // The server validates with these same schemas before it calls, which is what makes the wider type true.
-  return { ...definition, handle: (request) => definition.handle(request as Parameters<typeof definition.handle>[0]) };
+  return {
+    ...definition,
+    handle: (request) => definition.handle(request as Parameters<typeof definition.handle>[0]),
+  };
 }

@@ -30,15 +30,18 @@ export function createHttpServer(needs: HttpNeeds): Server {
   const koa = new Koa();
   koa.on('error', (error: NodeJS.ErrnoException) => {
     // A reader that leaves is no error: its stream is a reader of the journal and nothing more.
-    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET' || error.code === 'EPIPE') return;
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET' || error.code === 'EPIPE')
+      return;
     needs.log.error({ err: error }, 'an answer could not be written');
   });
   koa.use((context, next) => answerRequest(needs, context, next));
   const router = new Router();
   for (const route of needs.routes) {
     // Without its last slash a path answers with and without one.
-    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1').replace(/(.)\/$/, '$1'), [route.method], (context: Context) =>
-      serve(needs, route, context),
+    router.register(
+      route.path.replaceAll(/\{(\w+)\}/g, ':$1').replace(/(.)\/$/, '$1'),
+      [route.method],
+      (context: Context) => serve(needs, route, context),
     );
   }
   koa.use(router.routes());
@@ -60,11 +63,18 @@ export function createHttpServer(needs: HttpNeeds): Server {
 function matches(pattern: string, path: string): boolean {
   const expected = pattern.split('/');
   const found = path.split('/');
-  return expected.length === found.length && expected.every((part, index) => part.startsWith('{') || part === found[index]);
+  return (
+    expected.length === found.length &&
+    expected.every((part, index) => part.startsWith('{') || part === found[index])
+  );
 }
 
 /** The outermost step: it gives the request its id, answers what was thrown, and logs one line. */
-async function answerRequest(needs: HttpNeeds, context: Context, next: () => Promise<unknown>): Promise<void> {
+async function answerRequest(
+  needs: HttpNeeds,
+  context: Context,
+  next: () => Promise<unknown>,
+): Promise<void> {
   const began = needs.now();
   const requestId = needs.newId();
   context.state.requestId = requestId;
@@ -75,7 +85,8 @@ async function answerRequest(needs: HttpNeeds, context: Context, next: () => Pro
     if (!allowOrigin(needs, context)) await next();
   } catch (error) {
     const { status, headers, body } = errorAnswer(error, requestId, context.path);
-    if (status >= 500) needs.log.error({ err: error, request_id: requestId, path: context.path }, 'a request failed');
+    if (status >= 500)
+      needs.log.error({ err: error, request_id: requestId, path: context.path }, 'a request failed');
     context.status = status;
     context.set(headers);
     context.body = body;
@@ -100,7 +111,10 @@ function allowOrigin(needs: HttpNeeds, context: Context): boolean {
   context.vary('Origin');
   if (origin === '' || !needs.corsOrigins.includes(origin)) return false;
   context.set('Access-Control-Allow-Origin', origin);
-  context.set('Access-Control-Expose-Headers', 'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, Location, Content-Location');
+  context.set(
+    'Access-Control-Expose-Headers',
+    'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, Location, Content-Location',
+  );
   if (context.method !== 'OPTIONS' || context.get('Access-Control-Request-Method') === '') return false;
   context.set('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
   context.set(
@@ -123,7 +137,8 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
     context.set(await needs.rateLimit.take(caller));
   }
   const params = route.params === undefined ? undefined : parseInput(route.params, context.params, 'path');
-  const query = route.query === undefined ? undefined : parseInput(route.query, { ...context.query }, 'query');
+  const query =
+    route.query === undefined ? undefined : parseInput(route.query, { ...context.query }, 'query');
   let body: unknown;
   if (route.body !== undefined) {
     const raw = await readJsonBody(incoming);
@@ -156,7 +171,10 @@ async function maybeOnce(
   handle: () => Promise<Answer>,
 ): Promise<Answer> {
   const applies =
-    route.method !== 'GET' && route.access !== 'public' && route.ownIdempotency !== true && route.upload === undefined;
+    route.method !== 'GET' &&
+    route.access !== 'public' &&
+    route.ownIdempotency !== true &&
+    route.upload === undefined;
   const key = applies ? readIdempotencyKey(context.req.headers['idempotency-key']?.toString()) : undefined;
   if (key === undefined) return handle();
   const scope = {
@@ -202,7 +220,10 @@ function checkAccess(route: Route, caller: Caller): void {
     throw new ServiceError('FORBIDDEN', 'An API key cannot do this. Sign in as a person.');
   }
   if (route.access === 'approvals:write' && !mayDecide(caller)) {
-    throw new ServiceError('FORBIDDEN', 'This caller may not decide approvals. Use a session, or a key with the scope approvals:write.');
+    throw new ServiceError(
+      'FORBIDDEN',
+      'This caller may not decide approvals. Use a session, or a key with the scope approvals:write.',
+    );
   }
   if (!mayDo(caller, route.access)) {
     throw new ServiceError('FORBIDDEN', `This key lacks the scope ${route.access}. Make a key that has it.`);

@@ -23,7 +23,15 @@ const TAKE = 8;
 
 export type TurnKeeper = ReturnType<typeof createTurnKeeper>;
 
-export function createTurnKeeper({ turns, expire, listener, runtimePool, leaseSeconds, clock, log }: TurnKeeperNeeds) {
+export function createTurnKeeper({
+  turns,
+  expire,
+  listener,
+  runtimePool,
+  leaseSeconds,
+  clock,
+  log,
+}: TurnKeeperNeeds) {
   let stopped = false;
   const cancels = new Set<() => void>();
   const atWork = new Set<Promise<void>>();

@@ -2,7 +2,6 @@
 
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
-import { ServiceError } from '../errors.ts';
 import { decodeCursor, encodeCursor } from '../http/page.ts';
 
 /** A row's instant in full precision; a JavaScript Date would lose the microseconds that tell two rows apart. */
@@ -23,18 +22,6 @@ export function pageOf<Row extends { id: string; made_at: string }>(found: reado
 
 /** The rows behind the cursor; throws `VALIDATION_ERROR` where it is not one of ours. */
 export function behind(cursor: string): RawBuilder<SqlBool> {
-  const parsed = position.safeParse(decodeCursor(cursor, 2));
-  if (!parsed.success) {
-    throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-      details: [
-        {
-          loc: ['query', 'cursor'],
-          msg: 'This cursor is not one of ours; start again without it.',
-          type: 'invalid_cursor',
-        },
-      ],
-    });
-  }
-  const [instant, id] = parsed.data;
+  const [instant, id] = decodeCursor(cursor, position);
   return sql<SqlBool>`(created_at, id) < (${instant}::timestamptz, ${id}::uuid)`;
 }

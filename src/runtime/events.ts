@@ -173,4 +173,10 @@ export interface JournalEvent<T extends EventType = EventType> {
 /** An event before it has its number. */
 export type NewEvent = { [T in EventType]: { type: T; data: EventData[T] } }[EventType];
 
-export const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0, model_calls: 0, tool_calls: 0, credits: 0 };
+export const NO_USAGE: Usage = {
+  input_tokens: 0,
+  output_tokens: 0,
+  model_calls: 0,
+  tool_calls: 0,
+  credits: 0,
+};

@@ -121,7 +121,9 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
   }
 
   async function flushOnce(): Promise<void> {
-    const taken = [...writers].filter((writer) => writer.pending.length > 0).map((writer) => ({ writer, batch: takePending(writer) }));
+    const taken = [...writers]
+      .filter((writer) => writer.pending.length > 0)
+      .map((writer) => ({ writer, batch: takePending(writer) }));
     if (taken.length > 0) await storeTaken(taken);
   }
 
@@ -207,7 +209,8 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
 
     function announce(): void {
       const before = state.visible;
-      while (state.visible < state.entries.length && state.entries[state.visible]?.ready === true) state.visible += 1;
+      while (state.visible < state.entries.length && state.entries[state.visible]?.ready === true)
+        state.visible += 1;
       // A merge into the last visible entry does not move the count, so the listeners are called in any case.
       if (before === state.visible && state.visible < state.entries.length) return;
       const listeners = [...state.listeners];
@@ -487,7 +490,13 @@ function copyRow(row: StoredEvent): StoredEvent {
 
 /** The row as a reader behind `cursor` gets it: of merged deltas the exact suffix. */
 export function cutEvent(row: StoredEvent, cursor: number): JournalEvent {
-  const event = { seq: row.seq, type: row.event.type as EventType, turn_id: row.turnId, run_id: row.runId, at: row.at };
+  const event = {
+    seq: row.seq,
+    type: row.event.type as EventType,
+    turn_id: row.turnId,
+    run_id: row.runId,
+    at: row.at,
+  };
   if (!isDelta(row.event.type)) return { ...event, data: row.event.data };
   const { data } = row.event as DeltaEvent;
   const told = cursor < row.seqFrom ? 0 : (row.marks?.[cursor - row.seqFrom] ?? 0);

@@ -78,7 +78,12 @@ export interface JournalStore {
   /** Stores rows of live runs, each under its epoch, in one statement; answers the turns whose lease is lost. Storing a row again is harmless. */
   append(batches: readonly RunBatch[]): Promise<Set<string>>;
   /** Rows that hold a number above `after` (and none from `before` on), ascending. */
-  read(scope: { workspaceId: string; threadId: string }, after: number, before: number | null, limit: number): Promise<StoredEvent[]>;
+  read(
+    scope: { workspaceId: string; threadId: string },
+    after: number,
+    before: number | null,
+    limit: number,
+  ): Promise<StoredEvent[]>;
 }
 
 /** Tells that a conversation moved, in whichever process. */
@@ -191,4 +196,3 @@ export interface Reply {
 export type ToolEnd =
   | { status: 'ok'; result: unknown }
   | { status: 'rejected' | 'cancelled' | 'unknown' | 'error'; error: ErrorFact; result?: unknown };
-

@@ -85,7 +85,14 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
       if (part?.type !== 'tool') return;
       tell({
         type: 'tool-args',
-        data: { message_id: turn.messageId, call: part.call, part: index, tool_call_id: toolCallId, name: part.name, args },
+        data: {
+          message_id: turn.messageId,
+          call: part.call,
+          part: index,
+          tool_call_id: toolCallId,
+          name: part.name,
+          args,
+        },
       });
     },
     toolProgress(toolCallId, done, total, note) {
@@ -119,7 +126,10 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
     resetTo(calls) {
       open = null;
       const kept = parts.findIndex((part) => part.call > calls);
-      tell({ type: 'message-reset', data: { message_id: turn.messageId, keep_parts: kept < 0 ? parts.length : kept } });
+      tell({
+        type: 'message-reset',
+        data: { message_id: turn.messageId, keep_parts: kept < 0 ? parts.length : kept },
+      });
     },
     async pass(fact) {
       await run.commit(fact.event, fact);
@@ -149,7 +159,10 @@ export function contentOf(parts: readonly Part[]): string {
 }
 
 /** The events that answer, truthfully, every call and approval that is still open in these parts. */
-export function closingEvents(parts: readonly Part[], how: 'cancelled' | 'failed' | 'superseded' | 'expired'): NewEvent[] {
+export function closingEvents(
+  parts: readonly Part[],
+  how: 'cancelled' | 'failed' | 'superseded' | 'expired',
+): NewEvent[] {
   const events: NewEvent[] = [];
   for (const part of parts) {
     if (part.type === 'approval' && part.approval.status === 'pending') {
@@ -188,7 +201,9 @@ export function applyEvent(parts: readonly Part[], event: NewEvent): Part[] {
     case 'reasoning-delta': {
       const { part, delta } = event.data;
       return parts.map((one, index) =>
-        index === part && (one.type === 'text' || one.type === 'reasoning') ? { ...one, text: one.text + delta } : one,
+        index === part && (one.type === 'text' || one.type === 'reasoning')
+          ? { ...one, text: one.text + delta }
+          : one,
       );
     }
     case 'tool-start': {
@@ -206,8 +221,13 @@ export function applyEvent(parts: readonly Part[], event: NewEvent): Part[] {
       });
     }
     case 'approval-request': {
-      const call = parts.find((part) => part.type === 'tool' && part.tool_call_id === event.data.approval.tool_call_id)?.call;
-      return [...parts, { type: 'approval', call: call ?? parts.at(-1)?.call ?? 0, approval: event.data.approval }];
+      const call = parts.find(
+        (part) => part.type === 'tool' && part.tool_call_id === event.data.approval.tool_call_id,
+      )?.call;
+      return [
+        ...parts,
+        { type: 'approval', call: call ?? parts.at(-1)?.call ?? 0, approval: event.data.approval },
+      ];
     }
     case 'approval-end': {
       const { approval_id, args, args_hash, reason, ...decided } = event.data;
@@ -235,6 +255,12 @@ export function applyEvent(parts: readonly Part[], event: NewEvent): Part[] {
   }
 }
 
-function changeTool(parts: readonly Part[], toolCallId: string, change: Partial<Extract<Part, { type: 'tool' }>>): Part[] {
-  return parts.map((part) => (part.type === 'tool' && part.tool_call_id === toolCallId ? { ...part, ...change } : part));
+function changeTool(
+  parts: readonly Part[],
+  toolCallId: string,
+  change: Partial<Extract<Part, { type: 'tool' }>>,
+): Part[] {
+  return parts.map((part) =>
+    part.type === 'tool' && part.tool_call_id === toolCallId ? { ...part, ...change } : part,
+  );
 }

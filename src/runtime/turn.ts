@@ -7,7 +7,16 @@ import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
 import type { NewEvent, RunEndStatus } from './events.ts';
 import type { createInFlight, Flight } from './in-flight.ts';
 import type { Journal, LiveRun } from './journal.ts';
-import type { AcceptRequest, Engine, LeasedTurn, LegOutcome, Settled, Settlement, StoredEvent, TurnStore } from './ports.ts';
+import type {
+  AcceptRequest,
+  Engine,
+  LeasedTurn,
+  LegOutcome,
+  Settled,
+  Settlement,
+  StoredEvent,
+  TurnStore,
+} from './ports.ts';
 import { createReply, type OpenReply } from './reply.ts';
 
 export interface TurnNeeds {
@@ -107,8 +116,18 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
   }
 
   /** Keeps the assistant's words, the approvals and the end of the run, in one transaction; then tells them. */
-  async function settle(turn: LeasedTurn, run: LiveRun, reply: OpenReply, outcome: LegOutcome): Promise<Settled> {
-    const status = outcome.status === 'waiting' ? 'awaiting_approval' : outcome.status === 'drained' ? 'failed' : outcome.status;
+  async function settle(
+    turn: LeasedTurn,
+    run: LiveRun,
+    reply: OpenReply,
+    outcome: LegOutcome,
+  ): Promise<Settled> {
+    const status =
+      outcome.status === 'waiting'
+        ? 'awaiting_approval'
+        : outcome.status === 'drained'
+          ? 'failed'
+          : outcome.status;
     const waiting = outcome.status === 'waiting' ? outcome.approvals : [];
     const error = outcome.status === 'failed' ? outcome.error : null;
     const closing = status === 'cancelled' || status === 'failed' ? reply.closing(status) : [];
@@ -141,16 +160,22 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
       if (flight.lost) return;
       for (const fact of await store.readInbox(flight.turn)) await reply.pass(fact);
     };
-    const queue = (inboxQueues.get(flight) ?? Promise.resolve()).then(work).catch((error) => report(error, flight.turn));
+    const queue = (inboxQueues.get(flight) ?? Promise.resolve())
+      .then(work)
+      .catch((error) => report(error, flight.turn));
     inboxQueues.set(flight, queue);
   }
   const inboxQueues = new WeakMap<Flight, Promise<void>>();
 
   function refuseWhenDraining(): void {
     if (!draining.signal.aborted) return;
-    throw new ServiceError('DRAINING', 'This process is shutting down. Send the request again; another one will answer.', {
-      headers: { 'retry-after': '1', connection: 'close' },
-    });
+    throw new ServiceError(
+      'DRAINING',
+      'This process is shutting down. Send the request again; another one will answer.',
+      {
+        headers: { 'retry-after': '1', connection: 'close' },
+      },
+    );
   }
 
   return {
@@ -205,9 +230,19 @@ function begun(turn: LeasedTurn, events: readonly StoredEvent[]): Begun {
   };
 }
 
-function runEnd(turn: LeasedTurn, status: Exclude<RunEndStatus, 'lost'>, reply: OpenReply, error: ErrorFact | null): NewEvent {
+function runEnd(
+  turn: LeasedTurn,
+  status: Exclude<RunEndStatus, 'lost'>,
+  reply: OpenReply,
+  error: ErrorFact | null,
+): NewEvent {
   return {
     type: 'run-end',
-    data: { status, message_id: turn.messageId, usage: { ...reply.usage }, ...(error === null ? {} : { error }) },
+    data: {
+      status,
+      message_id: turn.messageId,
+      usage: { ...reply.usage },
+      ...(error === null ? {} : { error }),
+    },
   };
 }

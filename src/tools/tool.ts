@@ -78,11 +78,20 @@ export interface OutsideTool<Args> extends ToolBase<Args> {
   deduplicates: boolean;
   propose(context: ProposeContext, args: Args): Promise<Proposal>;
   /** Records what is about to happen; `done` where nothing outside has to (sandbox). May refuse by throwing a ServiceError. */
-  intendWithin(tx: WorkspaceTransaction, context: ExecuteContext, proposal: Proposal): Promise<{ done: unknown } | { act: true }>;
+  intendWithin(
+    tx: WorkspaceTransaction,
+    context: ExecuteContext,
+    proposal: Proposal,
+  ): Promise<{ done: unknown } | { act: true }>;
   /** Does it. Never throws: what went wrong is an outcome. */
   act(context: ExecuteContext, proposal: Proposal): Promise<Outcome>;
   /** Records how it ended, also when a person says so later, and answers the call's result (of `done`) or nothing. */
-  settleWithin(tx: WorkspaceTransaction, context: ExecuteContext, proposal: Proposal, outcome: Outcome): Promise<unknown>;
+  settleWithin(
+    tx: WorkspaceTransaction,
+    context: ExecuteContext,
+    proposal: Proposal,
+    outcome: Outcome,
+  ): Promise<unknown>;
 }
 
 export type Tool = ReadTool<never> | InsideTool<never> | OutsideTool<never>;

@@ -1,13 +1,10 @@
 /** Serves some routes over real HTTP on a real PostgreSQL database of their own, for tests of resources. */
 
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import pg from 'pg';
+import type pg from 'pg';
 import { v7 } from 'uuid';
 import { createDatabase, type Database } from '../../src/db/database.ts';
-import { migrate } from '../../src/db/migrate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
 import type { Route } from '../../src/http/route.ts';
@@ -15,6 +12,7 @@ import { createHttpServer } from '../../src/http/server.ts';
 import { createLog, type Log } from '../../src/log.ts';
 import { createIdempotencyStore } from '../../src/resources/idempotency/store.ts';
 import type { Caller } from '../../src/runtime/caller.ts';
+import { openDatabase } from './database.ts';
 
 /** The header by which a request chooses its workspace: `a` (as without it) or `b`. */
 export const WORKSPACE_HEADER = 'x-test-workspace';
@@ -70,25 +68,16 @@ export interface HttpAnswer<Body> {
   body: Body;
 }
 
-/** Starts a server for `routes` on a free port, and a migrated database for it beside TEST_BASE_URL's. */
+/** Starts a server for `routes` on a free port, and a migrated database for it. */
 export async function startHttpHarness({
   routes,
   caller: changes = {},
   authenticate,
 }: HarnessOptions): Promise<HttpHarness> {
-  const base = process.env.TEST_BASE_URL ?? 'postgresql://root@127.0.0.1:5432/postgres';
-  const name = `ov_test_${randomBytes(6).toString('hex')}`;
-  const url = new URL(base);
-  url.pathname = `/${name}`;
+  const { url, query, close } = await openDatabase();
   const lines: Record<string, unknown>[] = [];
   const log = createLog({ level: 'info', secrets: [], write: (line) => lines.push(JSON.parse(line)) });
-
-  await atServer(base, `create database ${name}`);
-  await migrate({ url: url.href, folder: fileURLToPath(new URL('../../migrations', import.meta.url)), log });
-  const owner = new pg.Pool({ connectionString: url.href, max: 2 });
-  // A database that is dropped under an idle connection is no news.
-  owner.on('error', () => undefined);
-  const pool = createPool({ url: url.href, role: 'overture_app', size: 8, log });
+  const pool = createPool({ url, role: 'overture_app', size: 8, log });
   const database = createDatabase({ pool });
   const needs: HarnessNeeds = { database, pool, newId: () => v7(), now: () => Date.now(), log };
 
@@ -104,8 +93,8 @@ export async function startHttpHarness({
     ...changes,
   })) as [Caller, Caller];
   for (const { workspaceId } of [caller, other]) {
-    await owner.query('insert into workspaces (id, name) values ($1, $2)', [workspaceId, 'Test']);
-    await owner.query('insert into credit_accounts (workspace_id) values ($1)', [workspaceId]);
+    await query('insert into workspaces (id, name) values ($1, $2)', [workspaceId, 'Test']);
+    await query('insert into credit_accounts (workspace_id) values ($1)', [workspaceId]);
   }
 
   const server = createHttpServer({
@@ -150,22 +139,13 @@ export async function startHttpHarness({
       };
     },
     async ownerQuery(sql, params = []) {
-      return (await owner.query(sql, params)).rows;
+      return query(sql, params);
     },
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await pool.end();
-      await owner.end();
-      await atServer(base, `drop database ${name} with (force)`);
+      await close();
     },
   };
-}
-
-/** Runs one statement on the server's own database. */
-async function atServer(base: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: base });
-  await client.connect();
-  await client.query(statement);
-  await client.end();
 }

@@ -2,10 +2,9 @@
 
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { migrate } from '../../src/db/migrate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createLog } from '../../src/log.ts';
-import { createDatabase, dropDatabase, startTestCluster } from './cluster.ts';
+import { openDatabase } from './database.ts';
 
 const log = createLog({ level: 'error', write: (line) => process.stderr.write(line), secrets: [] });
 
@@ -20,12 +19,9 @@ export interface TurnDatabase {
   close(): Promise<void>;
 }
 
-/** Opens the database, on the server of TEST_DATABASE_URL where that is set, else on a throwaway one. */
+/** Opens a database of the run's server. */
 export async function openTurnDatabase(): Promise<TurnDatabase> {
-  const given = process.env.TEST_DATABASE_URL;
-  const cluster = given === undefined ? await startTestCluster() : { url: given, stop: async () => {} };
-  const { name, url } = await createDatabase(cluster.url);
-  await migrate({ url, folder: new URL('../../migrations', import.meta.url).pathname, log });
+  const { url, close } = await openDatabase();
   const owner = createPool({ url, role: null, size: 4, log });
   const runtime = createPool({ url, role: 'overture_runtime', size: 4, log });
 
@@ -64,8 +60,7 @@ export async function openTurnDatabase(): Promise<TurnDatabase> {
     },
     async close() {
       await Promise.all([owner.end(), runtime.end()]);
-      await dropDatabase(cluster.url, name);
-      await cluster.stop();
+      await close();
     },
   };
 }

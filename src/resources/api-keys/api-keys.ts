@@ -98,7 +98,11 @@ export function createApiKeys({ database, newId, forgetKeys }: ApiKeysNeeds) {
     /** Whether the key may still be used; a stream that it opened asks from time to time. */
     isLive(workspaceId: string, keyId: string): Promise<boolean> {
       return database.within(workspaceId, async (tx) => {
-        const live = tx.selectFrom('api_keys').select('id').where('id', '=', keyId).where('revoked_at', 'is', null);
+        const live = tx
+          .selectFrom('api_keys')
+          .select('id')
+          .where('id', '=', keyId)
+          .where('revoked_at', 'is', null);
         return (await live.executeTakeFirst()) !== undefined;
       });
     },

@@ -3,7 +3,7 @@
 import type pg from 'pg';
 import { type Queryable, retryDeadlocks, runScoped, transact } from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor } from '../../http/page.ts';
+import { decodeCursor, encodeCursor, idPosition } from '../../http/page.ts';
 import { type Caller, mayDecide, principalOf } from '../../runtime/caller.ts';
 import type { Approval, ApprovalStatus, Decision, EventData, NewEvent, Part } from '../../runtime/events.ts';
 import type { LeasedTurn, StoredEvent } from '../../runtime/ports.ts';
@@ -21,7 +21,9 @@ export interface Proposer {
     card: Approval,
     args: Record<string, unknown>,
     tainted: boolean,
-  ): Promise<Pick<Approval, 'args' | 'args_hash' | 'title' | 'facts' | 'warnings' | 'preview' | 'consequence'>>;
+  ): Promise<
+    Pick<Approval, 'args' | 'args_hash' | 'title' | 'facts' | 'warnings' | 'preview' | 'consequence'>
+  >;
 }
 
 export interface ApprovalNeeds extends LeaseNeeds {
@@ -52,7 +54,14 @@ select a.id, a.card, a.status, a.decision, a.decided_by, a.decided_at, a.reason,
 /** What a decision led to: a run to drive here, or a note for the run that is live somewhere. */
 export type Recorded =
   | { kind: 'leased'; turn: LeasedTurn; events: StoredEvent[]; approvals: Approval[] }
-  | { kind: 'noted'; threadId: string; turnId: string; runId: string; lastSeq: number; approvals: Approval[] };
+  | {
+      kind: 'noted';
+      threadId: string;
+      turnId: string;
+      runId: string;
+      lastSeq: number;
+      approvals: Approval[];
+    };
 
 export type Approvals = ReturnType<typeof createApprovals>;
 
@@ -69,7 +78,12 @@ export function createApprovals(needs: ApprovalNeeds) {
   }
 
   /** Records decisions, all or none, and takes the turn if no run of it is live. */
-  async function decide(caller: Caller, threadId: string, decisions: readonly NamedDecision[], own: boolean): Promise<Recorded> {
+  async function decide(
+    caller: Caller,
+    threadId: string,
+    decisions: readonly NamedDecision[],
+    own: boolean,
+  ): Promise<Recorded> {
     requireDecider(caller);
     const checked = new Map<string, Checked>();
     for (const decision of decisions) {
@@ -89,7 +103,12 @@ export function createApprovals(needs: ApprovalNeeds) {
   }
 
   /** Before anything is written: the decision fits the card, its hash is the one that was shown, an edit is a valid proposal. */
-  async function check(caller: Caller, threadId: string, decision: NamedDecision, own: boolean): Promise<Checked> {
+  async function check(
+    caller: Caller,
+    threadId: string,
+    decision: NamedDecision,
+    own: boolean,
+  ): Promise<Checked> {
     const { row, turn } = await load(caller, threadId, decision.approval_id, own);
     refuseDecided(row);
     if (!row.card.allowed_decisions.includes(decision.decision)) {
@@ -141,7 +160,16 @@ export function createApprovals(needs: ApprovalNeeds) {
         `update approvals set status = $3, decision = $4, decided_by = $5, decided_at = now(), reason = $6, executed_args = $7, executed_hash = $8
           where id = $1 and turn_id = $2 and status = 'pending' and expires_at > now()
         returning decided_at, args_hash, card`,
-        [approval_id, turn.id, status, decision, decidedBy, reason ?? null, edit?.args == null ? null : toJson(edit.args), edit?.hash ?? null],
+        [
+          approval_id,
+          turn.id,
+          status,
+          decision,
+          decidedBy,
+          reason ?? null,
+          edit?.args == null ? null : toJson(edit.args),
+          edit?.hash ?? null,
+        ],
       );
       const row = rows[0];
       if (row === undefined) throw await lostRace(client, approval_id);
@@ -154,30 +182,51 @@ export function createApprovals(needs: ApprovalNeeds) {
           decided_by: decidedBy,
           decided_at: row.decided_at.toISOString(),
           ...(reason === undefined ? {} : { reason }),
-          ...(status === 'approved' ? { args: edit?.args ?? row.card.args, args_hash: edit?.hash ?? row.args_hash } : {}),
+          ...(status === 'approved'
+            ? { args: edit?.args ?? row.card.args, args_hash: edit?.hash ?? row.args_hash }
+            : {}),
         },
       });
     }
     await client.query(`update turns set decisions = decisions + 1 where id = $1`, [turn.id]);
-    const after = () => cards(client, decisions.map((decision) => decision.approval_id));
+    const after = () =>
+      cards(
+        client,
+        decisions.map((decision) => decision.approval_id),
+      );
     if (turn.status === 'running') {
       const lastSeq = await leaveInInbox(client, threadId, caller.workspaceId, turn.id, told);
-      return { kind: 'noted', threadId, turnId: turn.id, runId: turn.run_id, lastSeq, approvals: await after() };
+      return {
+        kind: 'noted',
+        threadId,
+        turnId: turn.id,
+        runId: turn.run_id,
+        lastSeq,
+        approvals: await after(),
+      };
     }
     const leased = await leaseTurn(needs, client, turn.id, 'resume', told);
-    await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [caller.workspaceId, threadId]);
+    await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [
+      caller.workspaceId,
+      threadId,
+    ]);
     return { kind: 'leased', ...leased, approvals: await after() };
   }
 
   async function cards(client: Queryable, ids: readonly string[]): Promise<Approval[]> {
-    const { rows } = await client.query<ApprovalRow>(`${CARD} where a.id = any($1::uuid[]) order by a.created_at, a.id`, [ids]);
+    const { rows } = await client.query<ApprovalRow>(
+      `${CARD} where a.id = any($1::uuid[]) order by a.created_at, a.id`,
+      [ids],
+    );
     return rows.map(toApproval);
   }
 
   /** The row and its turn; a foreign one is `NOT_FOUND`. `own` asks for the caller's own conversation. */
   async function load(caller: Caller, threadId: string, approvalId: string, own: boolean) {
     return transact(appPool, caller.workspaceId, async (client) => {
-      const { rows } = await client.query<ApprovalRow & { turn_caller: Caller; turn_tainted: boolean; user_id: string }>(
+      const { rows } = await client.query<
+        ApprovalRow & { turn_caller: Caller; turn_tainted: boolean; user_id: string }
+      >(
         `select x.*, t.caller as turn_caller, t.tainted as turn_tainted, t.user_id from (${CARD} where a.id = $1 and a.conversation_id = $2) x
            join turns t on t.id = (x.card->>'turn_id')::uuid`,
         [approvalId, threadId],
@@ -199,7 +248,10 @@ export function createApprovals(needs: ApprovalNeeds) {
       requireDecider(caller);
       if ('decisions' in resume) return decide(caller, threadId, resume.decisions, true);
       const { pending, last } = await transact(appPool, caller.workspaceId, async (client) => {
-        const owned = await client.query(`select 1 from conversations where id = $1 and user_id = $2`, [threadId, caller.userId]);
+        const owned = await client.query(`select 1 from conversations where id = $1 and user_id = $2`, [
+          threadId,
+          caller.userId,
+        ]);
         if (owned.rows.length === 0) throw new ServiceError('NOT_FOUND', 'There is no such conversation.');
         const { rows } = await client.query<ApprovalRow>(
           `${CARD} where a.conversation_id = $1 and a.status <> 'pending' order by a.decided_at desc nulls last, a.id desc limit 1`,
@@ -220,9 +272,13 @@ export function createApprovals(needs: ApprovalNeeds) {
         );
       }
       if (only.kind === 'outcome') {
-        throw new ServiceError('AMBIGUOUS_DECISION', 'This card asks what really happened; yes or no does not answer it. Send {"decisions": […]}.', {
-          facts: { approvals: pending },
-        });
+        throw new ServiceError(
+          'AMBIGUOUS_DECISION',
+          'This card asks what really happened; yes or no does not answer it. Send {"decisions": […]}.',
+          {
+            facts: { approvals: pending },
+          },
+        );
       }
       const decision: NamedDecision = {
         approval_id: only.approval_id,
@@ -234,12 +290,19 @@ export function createApprovals(needs: ApprovalNeeds) {
     },
 
     /** The card as it would be with these arguments: new facts and the hash that the edit must echo. */
-    async preview(caller: Caller, threadId: string, approvalId: string, args: Record<string, unknown>): Promise<Approval> {
+    async preview(
+      caller: Caller,
+      threadId: string,
+      approvalId: string,
+      args: Record<string, unknown>,
+    ): Promise<Approval> {
       const { row, turn } = await load(caller, threadId, approvalId, false);
       refuseDecided(row);
       if (!row.card.allowed_decisions.includes('edit')) {
         throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-          details: [{ loc: ['body', 'args'], msg: 'This approval cannot be edited.', type: 'decision_not_allowed' }],
+          details: [
+            { loc: ['body', 'args'], msg: 'This approval cannot be edited.', type: 'decision_not_allowed' },
+          ],
         });
       }
       return { ...toApproval(row), ...(await proposer.propose(turn.caller, row.card, args, turn.tainted)) };
@@ -253,10 +316,10 @@ export function createApprovals(needs: ApprovalNeeds) {
     /** All cards of the workspace, for those who may decide them; newest first. */
     async list(caller: Caller, query: { status: string; limit: number; cursor?: string | undefined }) {
       requireDecider(caller);
-      const after = query.cursor === undefined ? null : String(decodeCursor(query.cursor, 1)[0]);
+      const after = query.cursor === undefined ? null : decodeCursor(query.cursor, idPosition)[0];
       const rows = await transact(appPool, caller.workspaceId, async (client) => {
         const found = await client.query<ApprovalRow>(
-          `${CARD} where ($1 = 'all' or a.status = $1) and ($2::text is null or a.id::text < $2) order by a.id desc limit $3`,
+          `${CARD} where ($1 = 'all' or a.status = $1) and ($2::uuid is null or a.id < $2) order by a.id desc limit $3`,
           [query.status, after, query.limit + 1],
         );
         return found.rows;
@@ -264,13 +327,20 @@ export function createApprovals(needs: ApprovalNeeds) {
       const items = rows.slice(0, query.limit).map(toApproval);
       const last = items.at(-1);
       const more = rows.length > query.limit && last !== undefined;
-      return { approvals: items, items, next_cursor: more ? encodeCursor([last.approval_id]) : null, has_more: more };
+      return {
+        approvals: items,
+        items,
+        next_cursor: more ? encodeCursor([last.approval_id]) : null,
+        has_more: more,
+      };
     },
 
     /** How many cards wait in the workspace. */
     async countPending(caller: Caller): Promise<number> {
       return transact(appPool, caller.workspaceId, async (client) => {
-        const { rows } = await client.query<{ n: number }>(`select count(*)::int as n from approvals where status = 'pending'`);
+        const { rows } = await client.query<{ n: number }>(
+          `select count(*)::int as n from approvals where status = 'pending'`,
+        );
         return rows[0]?.n ?? 0;
       });
     },
@@ -288,7 +358,11 @@ export function createApprovals(needs: ApprovalNeeds) {
     /** Expires what nobody decided in time, one card a transaction; answers how many (design.md §3, last rows). */
     async expire(limit: number): Promise<number> {
       let count = 0;
-      while (count < limit && (await retryDeadlocks(() => transact(runtimePool, null, (client) => expireOne(needs, client))))) count += 1;
+      while (
+        count < limit &&
+        (await retryDeadlocks(() => transact(runtimePool, null, (client) => expireOne(needs, client))))
+      )
+        count += 1;
       return count;
     },
   };
@@ -296,11 +370,17 @@ export function createApprovals(needs: ApprovalNeeds) {
 
 function requireDecider(caller: Caller): void {
   if (mayDecide(caller)) return;
-  throw new ServiceError('FORBIDDEN', 'This caller may not decide approvals. Use a session, or a key with the scope approvals:write.');
+  throw new ServiceError(
+    'FORBIDDEN',
+    'This caller may not decide approvals. Use a session, or a key with the scope approvals:write.',
+  );
 }
 
 function changed(): ServiceError {
-  return new ServiceError('APPROVAL_CHANGED', 'The hash is not that of the proposal. Read the card again, or preview the edit, and echo its args_hash.');
+  return new ServiceError(
+    'APPROVAL_CHANGED',
+    'The hash is not that of the proposal. Read the card again, or preview the edit, and echo its args_hash.',
+  );
 }
 
 /** Throws the refusal that a card which is not pending any more deserves. */
@@ -309,10 +389,17 @@ function refuseDecided(row: ApprovalRow): void {
   if (status === 'pending') return;
   const approval = toApproval(row);
   if (status === 'expired') {
-    throw new ServiceError('APPROVAL_EXPIRED', 'This approval has expired. Ask the agent again.', { facts: { approval } });
+    throw new ServiceError('APPROVAL_EXPIRED', 'This approval has expired. Ask the agent again.', {
+      facts: { approval },
+    });
   }
-  const how = status === 'superseded' ? 'was given up for a new message or a cancel' : `was ${status} by ${row.decided_by ?? 'somebody'} already`;
-  throw new ServiceError('ALREADY_DECIDED', `This approval ${how}. The first decision stands.`, { facts: { approval, winner: approval } });
+  const how =
+    status === 'superseded'
+      ? 'was given up for a new message or a cancel'
+      : `was ${status} by ${row.decided_by ?? 'somebody'} already`;
+  throw new ServiceError('ALREADY_DECIDED', `This approval ${how}. The first decision stands.`, {
+    facts: { approval, winner: approval },
+  });
 }
 
 /** Why the conditional update found nothing to decide. */
@@ -325,7 +412,9 @@ async function lostRace(client: Queryable, approvalId: string): Promise<Error> {
   } catch (error) {
     if (error instanceof Error) return error;
   }
-  return new ServiceError('APPROVAL_EXPIRED', 'This approval has expired. Ask the agent again.', { facts: { approval: toApproval(row) } });
+  return new ServiceError('APPROVAL_EXPIRED', 'This approval has expired. Ask the agent again.', {
+    facts: { approval: toApproval(row) },
+  });
 }
 
 /** Leaves facts for the owner of the live run, who numbers them; answers the last number readers can have seen as given. */
@@ -337,23 +426,31 @@ async function leaveInInbox(
   facts: readonly NewEvent[],
 ): Promise<number> {
   for (const fact of facts) {
-    await client.query(`insert into journal_inbox (conversation_id, workspace_id, turn_id, type, data) values ($1, $2, $3, $4, $5)`, [
-      threadId,
-      workspaceId,
-      turnId,
-      fact.type,
-      toJson(fact.data),
-    ]);
+    await client.query(
+      `insert into journal_inbox (conversation_id, workspace_id, turn_id, type, data) values ($1, $2, $3, $4, $5)`,
+      [threadId, workspaceId, turnId, fact.type, toJson(fact.data)],
+    );
   }
-  await client.query(`update conversations set inbox_waiting = inbox_waiting + $2 where id = $1`, [threadId, facts.length]);
+  await client.query(`update conversations set inbox_waiting = inbox_waiting + $2 where id = $1`, [
+    threadId,
+    facts.length,
+  ]);
   await client.query(`select pg_notify('overture', 'inbox ' || $1)`, [turnId]);
-  const last = await client.query<{ seq: string | null }>(`select max(seq) as seq from events where conversation_id = $1`, [threadId]);
+  const last = await client.query<{ seq: string | null }>(
+    `select max(seq) as seq from events where conversation_id = $1`,
+    [threadId],
+  );
   return Number(last.rows[0]?.seq ?? 0);
 }
 
 /** Expires the card that is due first; false where none is. */
 async function expireOne(needs: ApprovalNeeds, client: Queryable): Promise<boolean> {
-  const due = await client.query<{ id: string; turn_id: string; conversation_id: string; workspace_id: string }>(
+  const due = await client.query<{
+    id: string;
+    turn_id: string;
+    conversation_id: string;
+    workspace_id: string;
+  }>(
     `select a.id, a.turn_id, a.conversation_id, a.workspace_id from approvals a join turns t on t.id = a.turn_id
       where a.status = 'pending' and a.expires_at <= now() order by a.expires_at limit 1 for update of t skip locked`,
   );
@@ -369,7 +466,10 @@ async function expireOne(needs: ApprovalNeeds, client: Queryable): Promise<boole
     await closeWaiting(needs, client, card.turn_id, 'expired');
     return true;
   }
-  await client.query(`update approvals set status = 'expired', decided_at = now() where id = $1 and status = 'pending'`, [card.id]);
+  await client.query(
+    `update approvals set status = 'expired', decided_at = now() where id = $1 and status = 'pending'`,
+    [card.id],
+  );
   await client.query(`update turns set decisions = decisions + 1 where id = $1`, [card.turn_id]);
   const ended: NewEvent = { type: 'approval-end', data: { approval_id: card.id, status: 'expired' } };
   if (turn?.status === 'running') {
@@ -388,14 +488,21 @@ async function tellExpired(
   messageId: string,
   ended: NewEvent,
 ): Promise<void> {
-  const message = await client.query<{ parts: Part[] }>(`select parts from conversation_messages where id = $1`, [messageId]);
+  const message = await client.query<{ parts: Part[] }>(
+    `select parts from conversation_messages where id = $1`,
+    [messageId],
+  );
   const before = message.rows[0]?.parts ?? [];
   const expired = before.filter((part) => part.type === 'approval' && part.approval.approval_id === card.id);
   const calls = new Set(expired.map((part) => (part.type === 'approval' ? part.approval.tool_call_id : '')));
   const open = before.filter((part) => part.type === 'tool' && calls.has(part.tool_call_id));
   const told = [ended, ...closingEvents(open, 'expired')];
   const parts = told.reduce<Part[]>(applyEvent, before);
-  await client.query(`update conversation_messages set parts = $2, content = $3 where id = $1`, [messageId, toJson(parts), contentOf(parts)]);
+  await client.query(`update conversation_messages set parts = $2, content = $3 where id = $1`, [
+    messageId,
+    toJson(parts),
+    contentOf(parts),
+  ]);
   const block = await client.query<{ base: string }>(
     `update conversations set last_seq = last_seq + $2 where id = $1 returning last_seq - $2 as base`,
     [card.conversation_id, told.length],
@@ -416,7 +523,9 @@ export function toApproval(row: ApprovalRow): Approval {
     ...(row.reason === null ? {} : { decision_reason: row.reason }),
     ...(row.executed_args === null ? {} : { executed_args: row.executed_args }),
     ...(row.executed_hash === null ? {} : { executed_hash: row.executed_hash }),
-    ...(row.effect_state === null ? {} : { effect: { state: row.effect_state, provider_ref: row.provider_ref } }),
+    ...(row.effect_state === null
+      ? {}
+      : { effect: { state: row.effect_state, provider_ref: row.provider_ref } }),
   };
 }
 

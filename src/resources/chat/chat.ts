@@ -32,7 +32,12 @@ export function createChat(needs: ChatNeeds) {
   function goOn(recorded: Recorded): Begun {
     if (recorded.kind === 'leased') return turns.resume(recorded.turn, recorded.events);
     turns.inbox(recorded.turnId);
-    return { threadId: recorded.threadId, turnId: recorded.turnId, runId: recorded.runId, firstSeq: recorded.lastSeq + 1 };
+    return {
+      threadId: recorded.threadId,
+      turnId: recorded.turnId,
+      runId: recorded.runId,
+      firstSeq: recorded.lastSeq + 1,
+    };
   }
 
   async function resume(caller: Caller, threadId: string, answer: Resume): Promise<Begun> {
@@ -47,7 +52,10 @@ export function createChat(needs: ChatNeeds) {
       return turns.begin({
         caller,
         threadId: body.thread_id ?? null,
-        input: { message: body.message, ...(body.page_context === undefined ? {} : { page_context: body.page_context }) },
+        input: {
+          message: body.message,
+          ...(body.page_context === undefined ? {} : { page_context: body.page_context }),
+        },
         clientMessageId: body.client_message_id ?? null,
         supersede: body.on_pending === 'supersede',
         idempotency:
@@ -62,14 +70,26 @@ export function createChat(needs: ChatNeeds) {
       turns.refuseWhenDraining();
       const recorded = await approvals.decide(caller, threadId, [decision], false);
       const begun = goOn(recorded);
-      return { approval: recorded.approvals[0], thread_id: begun.threadId, turn_id: begun.turnId, run_id: begun.runId };
+      return {
+        approval: recorded.approvals[0],
+        thread_id: begun.threadId,
+        turn_id: begun.turnId,
+        run_id: begun.runId,
+      };
     },
 
     /** Asks for the end of the conversation's live turn. Of an ended one nothing happens, unless another turn was named. */
-    async cancel(caller: Caller, threadId: string, turnId: string | undefined): Promise<{ turn_id: string | null; status: string }> {
+    async cancel(
+      caller: Caller,
+      threadId: string,
+      turnId: string | undefined,
+    ): Promise<{ turn_id: string | null; status: string }> {
       const outcome = await retryDeadlocks(() =>
         transact(appPool, caller.workspaceId, async (client) => {
-          const owned = await client.query(`select 1 from conversations where id = $1 and user_id = $2`, [threadId, caller.userId]);
+          const owned = await client.query(`select 1 from conversations where id = $1 and user_id = $2`, [
+            threadId,
+            caller.userId,
+          ]);
           if (owned.rows.length === 0) throw new ServiceError('NOT_FOUND', 'There is no such conversation.');
           const { rows } = await client.query<{ id: string; status: string }>(
             `select id, status from turns where conversation_id = $1 and status in ('running', 'awaiting_approval') for update`,
@@ -77,20 +97,29 @@ export function createChat(needs: ChatNeeds) {
           );
           const live = rows[0];
           if (turnId !== undefined && live !== undefined && live.id !== turnId) {
-            throw new ServiceError('TURN_NOT_LIVE', 'Another turn is live in this conversation now.', { facts: { turn_id: live.id } });
+            throw new ServiceError('TURN_NOT_LIVE', 'Another turn is live in this conversation now.', {
+              facts: { turn_id: live.id },
+            });
           }
           if (live === undefined) {
             if (turnId === undefined) return { turn_id: null, status: 'idle' };
-            const known = await client.query<{ status: string }>(`select status from turns where id = $1 and conversation_id = $2`, [turnId, threadId]);
+            const known = await client.query<{ status: string }>(
+              `select status from turns where id = $1 and conversation_id = $2`,
+              [turnId, threadId],
+            );
             const ended = known.rows[0];
-            if (ended === undefined) throw new ServiceError('TURN_NOT_LIVE', 'There is no such turn in this conversation.');
+            if (ended === undefined)
+              throw new ServiceError('TURN_NOT_LIVE', 'There is no such turn in this conversation.');
             return { turn_id: turnId, status: ended.status };
           }
           if (live.status === 'awaiting_approval') {
             await closeWaiting(needs, client, live.id, 'cancelled');
             return { turn_id: live.id, status: 'cancelled' };
           }
-          await client.query(`update turns set cancel_requested_at = coalesce(cancel_requested_at, now()) where id = $1`, [live.id]);
+          await client.query(
+            `update turns set cancel_requested_at = coalesce(cancel_requested_at, now()) where id = $1`,
+            [live.id],
+          );
           await client.query(`select pg_notify('overture', 'cancel ' || $1)`, [live.id]);
           return { turn_id: live.id, status: 'cancelling' };
         }),
@@ -107,7 +136,13 @@ export function createChat(needs: ChatNeeds) {
     async follow(caller: Caller, threadId: string, after: number | null) {
       const { lastSeq, prunedSeq, live } = await conversations.reach(caller, threadId);
       const cursor = after ?? lastSeq;
-      if (cursor >= prunedSeq) return { reader: journal.follow({ workspaceId: caller.workspaceId, threadId }, cursor), cursor, live, snapshot: null };
+      if (cursor >= prunedSeq)
+        return {
+          reader: journal.follow({ workspaceId: caller.workspaceId, threadId }, cursor),
+          cursor,
+          live,
+          snapshot: null,
+        };
       const conversation = await conversations.get(caller, threadId, { limit: 200 });
       const snapshot: JournalEvent<'snapshot'> = {
         seq: conversation.last_seq,
@@ -145,10 +180,18 @@ export function createChat(needs: ChatNeeds) {
 
 /** Whether this event ends the stream of the turn's POST. */
 export function endsTurnStream(event: JournalEvent, turnId: string): boolean {
-  return event.type === 'run-end' && event.turn_id === turnId && (event.data as EventData['run-end']).status !== 'lost';
+  return (
+    event.type === 'run-end' &&
+    event.turn_id === turnId &&
+    (event.data as EventData['run-end']).status !== 'lost'
+  );
 }
 
-async function readToEnd(reader: Reader, turnId: string, gone: AbortSignal): Promise<JournalEvent<'run-end'>> {
+async function readToEnd(
+  reader: Reader,
+  turnId: string,
+  gone: AbortSignal,
+): Promise<JournalEvent<'run-end'>> {
   try {
     for (;;) {
       if (gone.aborted) throw new Error('the client has gone');

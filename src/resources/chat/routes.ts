@@ -5,13 +5,13 @@ import { ServiceError } from '../../errors.ts';
 import { readIdempotencyKey } from '../../http/idempotency.ts';
 import { type Answer, type Route, route } from '../../http/route.ts';
 import { createEventStream, EVENT_STREAM_HEADERS } from '../../http/sse.ts';
-import { principalOf, type Caller } from '../../runtime/caller.ts';
+import { type Caller, principalOf } from '../../runtime/caller.ts';
 import type { JournalEvent } from '../../runtime/events.ts';
 import type { Reader } from '../../runtime/journal.ts';
 import type { Clock } from '../../runtime/ports.ts';
 import { nativeFrame } from '../../wire/native.ts';
-import { approvalParams, approvalShape, decisionBody, inboxQuery, previewBody } from '../approvals/schema.ts';
 import type { Approvals } from '../approvals/approvals.ts';
+import { approvalParams, approvalShape, decisionBody, inboxQuery, previewBody } from '../approvals/schema.ts';
 import { threadParams } from '../conversations/schema.ts';
 import { type Chat, endsTurnStream } from './chat.ts';
 import { acceptedAnswer, cancelBody, chatAnswer, chatBody, streamQuery } from './schema.ts';
@@ -30,7 +30,14 @@ export interface ChatRouteNeeds {
 /** Streams that one principal may hold open in this process. */
 const STREAMS_EACH = 200;
 
-export function createChatRoutes({ chat, approvals, watch, clock, draining, stillHolds }: ChatRouteNeeds): Route[] {
+export function createChatRoutes({
+  chat,
+  approvals,
+  watch,
+  clock,
+  draining,
+  stillHolds,
+}: ChatRouteNeeds): Route[] {
   const open = new Map<string, number>();
 
   function stream(
@@ -43,10 +50,14 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
     const count = (open.get(principal) ?? 0) + 1;
     if (count > STREAMS_EACH) {
       how.reader.close();
-      throw new ServiceError('TOO_MANY_STREAMS', `At most ${STREAMS_EACH} streams may be open at once. Close one, or share one.`, {
-        headers: { 'retry-after': '5' },
-        facts: { limit: 'streams' },
-      });
+      throw new ServiceError(
+        'TOO_MANY_STREAMS',
+        `At most ${STREAMS_EACH} streams may be open at once. Close one, or share one.`,
+        {
+          headers: { 'retry-after': '5' },
+          facts: { limit: 'streams' },
+        },
+      );
     }
     open.set(principal, count);
     gone.addEventListener('abort', () => {
@@ -54,7 +65,13 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
       if (left === 0) open.delete(principal);
       else open.set(principal, left);
     });
-    const body = createEventStream({ ...how, clock, frame: nativeFrame, draining, mayGoOn: () => stillHolds(caller) });
+    const body = createEventStream({
+      ...how,
+      clock,
+      frame: nativeFrame,
+      draining,
+      mayGoOn: () => stillHolds(caller),
+    });
     return { status: 200, stream: body, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
   }
 
@@ -64,7 +81,8 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
       path: '/api/v1/agent/chat',
       operation: 'agentChat',
       tag: 'agent',
-      summary: 'Chat with the agent: an event stream, or JSON where that is accepted, or 202 with "Prefer: respond-async"',
+      summary:
+        'Chat with the agent: an event stream, or JSON where that is accepted, or 202 with "Prefer: respond-async"',
       access: 'agent:chat',
       body: chatBody,
       ownIdempotency: true,
@@ -75,7 +93,12 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
         if (/\brespond-async\b/.test(header('prefer') ?? '')) {
           return {
             status: 202,
-            body: { thread_id: begun.threadId, turn_id: begun.turnId, run_id: begun.runId, status: 'running' },
+            body: {
+              thread_id: begun.threadId,
+              turn_id: begun.turnId,
+              run_id: begun.runId,
+              status: 'running',
+            },
             headers: { ...headers, 'preference-applied': 'respond-async' },
           };
         }
@@ -104,16 +127,21 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
         // The cursor alone, so that a reader who loses the connection before the first event misses nothing.
         const prelude = `${snapshot === null ? '' : nativeFrame(snapshot)}id: ${cursor}\n\n`;
         let running = live;
-        return stream(caller, gone, { 'x-thread-id': params.thread_id }, {
-          reader,
-          prelude,
-          until(event) {
-            if (event.type === 'run-start') running = true;
-            if (event.turn_id !== null && endsTurnStream(event, event.turn_id)) running = false;
-            return false;
+        return stream(
+          caller,
+          gone,
+          { 'x-thread-id': params.thread_id },
+          {
+            reader,
+            prelude,
+            until(event) {
+              if (event.type === 'run-start') running = true;
+              if (event.turn_id !== null && endsTurnStream(event, event.turn_id)) running = false;
+              return false;
+            },
+            endWhenRead: () => query.until === 'idle' && !running,
           },
-          endWhenRead: () => query.until === 'idle' && !running,
-        });
+        );
       },
     }),
     route({
@@ -127,7 +155,10 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
       body: cancelBody,
       optionalBody: true,
       answers: { 202: z.object({ turn_id: z.uuid().nullable(), status: z.string() }) },
-      handle: async ({ caller, params, body }) => ({ status: 202, body: await chat.cancel(caller, params.thread_id, body.turn_id) }),
+      handle: async ({ caller, params, body }) => ({
+        status: 202,
+        body: await chat.cancel(caller, params.thread_id, body.turn_id),
+      }),
     }),
     route({
       method: 'POST',
@@ -153,7 +184,9 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
       access: 'approvals:write',
       params: approvalParams,
       body: decisionBody,
-      answers: { 202: z.object({ approval: approvalShape, thread_id: z.uuid(), turn_id: z.uuid(), run_id: z.uuid() }) },
+      answers: {
+        202: z.object({ approval: approvalShape, thread_id: z.uuid(), turn_id: z.uuid(), run_id: z.uuid() }),
+      },
       handle: async ({ caller, params, body }) => ({
         status: 202,
         body: await chat.decide(caller, params.thread_id, { ...body, approval_id: params.approval_id }),
@@ -185,7 +218,11 @@ export function createChatRoutes({ chat, approvals, watch, clock, draining, stil
       summary: "What changes in the caller's conversations and approvals, over one connection",
       access: 'read',
       answers: { 200: 'event-stream' },
-      handle: async ({ caller }) => ({ status: 200, stream: watch(caller), headers: { ...EVENT_STREAM_HEADERS } }),
+      handle: async ({ caller }) => ({
+        status: 200,
+        stream: watch(caller),
+        headers: { ...EVENT_STREAM_HEADERS },
+      }),
     }),
   ];
 }

@@ -16,7 +16,10 @@ export const chatBody = z
     page_context: z
       .record(z.string(), z.unknown())
       .refine(isStorableJson, 'page_context holds a character that cannot be kept, or is nested too deeply.')
-      .refine((context) => JSON.stringify(context).length <= PAGE_CONTEXT_LIMIT, 'page_context may have at most 16 KiB.')
+      .refine(
+        (context) => JSON.stringify(context).length <= PAGE_CONTEXT_LIMIT,
+        'page_context may have at most 16 KiB.',
+      )
       .optional(),
     resume: resumeBody.nullish(),
     on_pending: z.enum(['refuse', 'supersede']).default('refuse'),
@@ -24,13 +27,25 @@ export const chatBody = z
   .superRefine((body, context) => {
     const speaks = body.message.trim() !== '';
     if (speaks && body.resume != null) {
-      context.addIssue({ code: 'custom', path: ['resume'], message: 'Send a message or a resume, not both.' });
+      context.addIssue({
+        code: 'custom',
+        path: ['resume'],
+        message: 'Send a message or a resume, not both.',
+      });
     }
     if (!speaks && body.resume == null) {
-      context.addIssue({ code: 'custom', path: ['message'], message: 'Send a message, or a resume that answers what is pending.' });
+      context.addIssue({
+        code: 'custom',
+        path: ['message'],
+        message: 'Send a message, or a resume that answers what is pending.',
+      });
     }
     if (body.resume != null && body.thread_id == null) {
-      context.addIssue({ code: 'custom', path: ['thread_id'], message: 'A resume needs the thread_id it answers in.' });
+      context.addIssue({
+        code: 'custom',
+        path: ['thread_id'],
+        message: 'A resume needs the thread_id it answers in.',
+      });
     }
   });
 export type ChatBody = z.output<typeof chatBody>;
@@ -38,7 +53,10 @@ export type ChatBody = z.output<typeof chatBody>;
 export const cancelBody = z.strictObject({ turn_id: z.uuid().optional() });
 
 export const streamQuery = z.object({
-  after: z.string().regex(/^\d{1,15}$/, 'Digits: the number behind which to begin.').optional(),
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/, 'Digits: the number behind which to begin.')
+    .optional(),
   until: z.enum(['idle']).optional(),
 });
 
@@ -53,4 +71,9 @@ export const chatAnswer = z.object({
   error: z.looseObject({ code: z.string(), message: z.string() }).nullish(),
 });
 
-export const acceptedAnswer = z.object({ thread_id: z.uuid(), turn_id: z.uuid(), run_id: z.uuid(), status: z.string() });
+export const acceptedAnswer = z.object({
+  thread_id: z.uuid(),
+  turn_id: z.uuid(),
+  run_id: z.uuid(),
+  status: z.string(),
+});

@@ -21,7 +21,14 @@ export type Watch = (caller: Caller) => Readable;
 const PING_MS = 10_000;
 
 /** Makes the function that opens a caller's watch. A slow client misses beats but never a conversation's latest state. */
-export function createWatch({ listener, conversations, approvals, clock, draining, report }: WatchNeeds): Watch {
+export function createWatch({
+  listener,
+  conversations,
+  approvals,
+  clock,
+  draining,
+  report,
+}: WatchNeeds): Watch {
   return (caller) => {
     /** What changed since it was told last. A set: many changes of one conversation are told as one. */
     const changed = new Set<string>();

@@ -1,6 +1,7 @@
 /** Deeds of conversations: each is private to its user, and told to whoever follows it. */
 
 import type pg from 'pg';
+import { z } from 'zod';
 import { type Queryable, SNAPSHOT, transact } from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
 import { decodeCursor, encodeCursor } from '../../http/page.ts';
@@ -44,20 +45,33 @@ select c.id, c.title, c.archived_at, c.last_seq, c.last_message_preview, c.creat
        (select count(*)::int from approvals a where a.conversation_id = c.id and a.status = 'pending') as pending
   from conversations c left join turns t on t.conversation_id = c.id and t.status in ('running', 'awaiting_approval')`;
 
+/** Positions in the two lists. */
+const LAST_CHANGED = z.tuple([z.iso.datetime(), z.uuid()]);
+const MESSAGE_POSITION = z.tuple([z.int().min(0)]);
+
 export type Conversations = ReturnType<typeof createConversations>;
 
 export function createConversations(needs: ConversationNeeds) {
   const { appPool, newId } = needs;
 
   async function own(client: Queryable, caller: Caller, threadId: string): Promise<ConversationRow> {
-    const { rows } = await client.query<ConversationRow>(`${SELECT} where c.id = $1 and c.user_id = $2`, [threadId, caller.userId]);
+    const { rows } = await client.query<ConversationRow>(`${SELECT} where c.id = $1 and c.user_id = $2`, [
+      threadId,
+      caller.userId,
+    ]);
     const row = rows[0];
     if (row === undefined) throw new ServiceError('NOT_FOUND', 'There is no such conversation.');
     return row;
   }
 
   /** Changes the row and tells it: numbered here when no run is live, else by the run's owner. */
-  async function change(caller: Caller, threadId: string, set: string, values: unknown[], fact: NewEvent): Promise<Conversation> {
+  async function change(
+    caller: Caller,
+    threadId: string,
+    set: string,
+    values: unknown[],
+    fact: NewEvent,
+  ): Promise<Conversation> {
     return transact(appPool, caller.workspaceId, async (client) => {
       // Under the conversation's lock no run can begin; one that ends meanwhile finds the inbox counted up.
       await client.query(`select 1 from conversations where id = $1 for update`, [threadId]);
@@ -73,19 +87,23 @@ export function createConversations(needs: ConversationNeeds) {
           `update conversations set last_seq = last_seq + 1 where id = $1 returning last_seq as seq`,
           [threadId],
         );
-        await insertEvents(client, threadId, caller.workspaceId, [toStored(needs, fact, Number(block.rows[0]?.seq), null, null)]);
-      } else {
-        await client.query(`insert into journal_inbox (conversation_id, workspace_id, turn_id, type, data) values ($1, $2, $3, $4, $5)`, [
-          threadId,
-          caller.workspaceId,
-          turnId,
-          fact.type,
-          toJson(fact.data),
+        await insertEvents(client, threadId, caller.workspaceId, [
+          toStored(needs, fact, Number(block.rows[0]?.seq), null, null),
         ]);
-        await client.query(`update conversations set inbox_waiting = inbox_waiting + 1 where id = $1`, [threadId]);
+      } else {
+        await client.query(
+          `insert into journal_inbox (conversation_id, workspace_id, turn_id, type, data) values ($1, $2, $3, $4, $5)`,
+          [threadId, caller.workspaceId, turnId, fact.type, toJson(fact.data)],
+        );
+        await client.query(`update conversations set inbox_waiting = inbox_waiting + 1 where id = $1`, [
+          threadId,
+        ]);
         await client.query(`select pg_notify('overture', 'inbox ' || $1)`, [turnId]);
       }
-      await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [caller.workspaceId, threadId]);
+      await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [
+        caller.workspaceId,
+        threadId,
+      ]);
       return toConversation(await own(client, caller, threadId));
     });
   }
@@ -94,13 +112,14 @@ export function createConversations(needs: ConversationNeeds) {
     async create(caller: Caller, input: { title?: string | null | undefined }): Promise<Conversation> {
       const id = newId();
       return transact(appPool, caller.workspaceId, async (client) => {
-        await client.query(`insert into conversations (id, workspace_id, user_id, title) values ($1, $2, $3, $4)`, [
-          id,
+        await client.query(
+          `insert into conversations (id, workspace_id, user_id, title) values ($1, $2, $3, $4)`,
+          [id, caller.workspaceId, caller.userId, input.title ?? null],
+        );
+        await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [
           caller.workspaceId,
-          caller.userId,
-          input.title ?? null,
+          id,
         ]);
-        await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [caller.workspaceId, id]);
         return toConversation(await own(client, caller, id));
       });
     },
@@ -108,27 +127,34 @@ export function createConversations(needs: ConversationNeeds) {
     /** The caller's conversations, the last changed first. */
     async list(
       caller: Caller,
-      query: { limit: number; offset: number; cursor?: string | undefined; search?: string | undefined; archived: boolean },
+      query: {
+        limit: number;
+        offset: number;
+        cursor?: string | undefined;
+        search?: string | undefined;
+        archived: boolean;
+      },
     ) {
-      const after = query.cursor === undefined ? null : decodeCursor(query.cursor, 2);
-      if (after !== null && Number.isNaN(Date.parse(String(after[0])))) decodeCursor('', 2);
-      const search = query.search === undefined || query.search === '' ? null : `%${query.search.replaceAll(/[\\%_]/g, '\\$&')}%`;
+      const after = query.cursor === undefined ? null : decodeCursor(query.cursor, LAST_CHANGED);
+      const search =
+        query.search === undefined || query.search === ''
+          ? null
+          : `%${query.search.replaceAll(/[\\%_]/g, '\\$&')}%`;
       const filter = `c.user_id = $1 and (c.archived_at is not null) = $2 and ($3::text is null or c.title ilike $3 or c.last_message_preview ilike $3)`;
       return transact(appPool, caller.workspaceId, async (client) => {
-        const total = await client.query<{ n: number }>(`select count(*)::int as n from conversations c where ${filter}`, [
-          caller.userId,
-          query.archived,
-          search,
-        ]);
+        const total = await client.query<{ n: number }>(
+          `select count(*)::int as n from conversations c where ${filter}`,
+          [caller.userId, query.archived, search],
+        );
         const { rows } = await client.query<ConversationRow>(
-          `${SELECT} where ${filter} and ($4::timestamptz is null or (date_trunc('milliseconds', c.updated_at), c.id::text) < ($4::timestamptz, $5))
-            order by date_trunc('milliseconds', c.updated_at) desc, c.id::text desc limit $6 offset $7`,
+          `${SELECT} where ${filter} and ($4::timestamptz is null or (date_trunc('milliseconds', c.updated_at), c.id) < ($4::timestamptz, $5::uuid))
+            order by date_trunc('milliseconds', c.updated_at) desc, c.id desc limit $6 offset $7`,
           [
             caller.userId,
             query.archived,
             search,
             after?.[0] ?? null,
-            String(after?.[1] ?? ''),
+            after?.[1] ?? null,
             query.limit + 1,
             after === null ? query.offset : 0,
           ],
@@ -147,32 +173,50 @@ export function createConversations(needs: ConversationNeeds) {
     },
 
     /** One conversation with a page of its messages, ascending; all read in one snapshot. */
-    async get(caller: Caller, threadId: string, query: { before_cursor?: string | undefined; limit: number }) {
-      const before = query.before_cursor === undefined ? null : Number(decodeCursor(query.before_cursor, 1)[0]);
-      return transact(appPool, caller.workspaceId, async (client) => {
-        const row = await own(client, caller, threadId);
-        const { rows } = await client.query<MessageRow>(
-          `select id, conversation_id, turn_id, seq, role, status, content, parts, metadata, created_at from conversation_messages
+    async get(
+      caller: Caller,
+      threadId: string,
+      query: { before_cursor?: string | undefined; limit: number },
+    ) {
+      const before =
+        query.before_cursor === undefined ? null : decodeCursor(query.before_cursor, MESSAGE_POSITION)[0];
+      return transact(
+        appPool,
+        caller.workspaceId,
+        async (client) => {
+          const row = await own(client, caller, threadId);
+          const { rows } = await client.query<MessageRow>(
+            `select id, conversation_id, turn_id, seq, role, status, content, parts, metadata, created_at from conversation_messages
             where conversation_id = $1 and ($2::bigint is null or seq < $2) order by seq desc limit $3`,
-          [threadId, Number.isSafeInteger(before) ? before : null, query.limit + 1],
-        );
-        const page = rows.slice(0, query.limit).reverse();
-        const more = rows.length > query.limit;
-        return {
-          ...toConversation(row),
-          messages: page.map(toMessage),
-          next_cursor: more ? encodeCursor([Number(page[0]?.seq)]) : null,
-          has_more: more,
-          active_run:
-            row.turn_id === null || row.run_id === null || row.message_id === null
-              ? null
-              : { turn_id: row.turn_id, run_id: row.run_id, message_id: row.message_id, status: row.turn_status ?? 'running' },
-        };
-      }, SNAPSHOT);
+            [threadId, before, query.limit + 1],
+          );
+          const page = rows.slice(0, query.limit).reverse();
+          const more = rows.length > query.limit;
+          return {
+            ...toConversation(row),
+            messages: page.map(toMessage),
+            next_cursor: more ? encodeCursor([Number(page[0]?.seq)]) : null,
+            has_more: more,
+            active_run:
+              row.turn_id === null || row.run_id === null || row.message_id === null
+                ? null
+                : {
+                    turn_id: row.turn_id,
+                    run_id: row.run_id,
+                    message_id: row.message_id,
+                    status: row.turn_status ?? 'running',
+                  },
+          };
+        },
+        SNAPSHOT,
+      );
     },
 
     rename: (caller: Caller, threadId: string, title: string) =>
-      change(caller, threadId, 'title = $2, updated_at = now()', [title], { type: 'conversation-update', data: { title } }),
+      change(caller, threadId, 'title = $2, updated_at = now()', [title], {
+        type: 'conversation-update',
+        data: { title },
+      }),
 
     /** Only a flag: what runs goes on, what waits stays in the inbox. */
     archive: (caller: Caller, threadId: string) =>
@@ -182,7 +226,10 @@ export function createConversations(needs: ConversationNeeds) {
       }),
 
     restore: (caller: Caller, threadId: string) =>
-      change(caller, threadId, 'archived_at = null', [], { type: 'conversation-update', data: { archived: false } }),
+      change(caller, threadId, 'archived_at = null', [], {
+        type: 'conversation-update',
+        data: { archived: false },
+      }),
 
     /** What waits for a decision here, in the contract's words and ours. */
     async interrupt(caller: Caller, threadId: string) {
@@ -195,20 +242,31 @@ export function createConversations(needs: ConversationNeeds) {
           summary: approval.title,
           arguments: approval.args,
         }));
-        return { thread_id: threadId, pending: interrupts.length > 0, interrupt: interrupts[0] ?? null, interrupts };
+        return {
+          thread_id: threadId,
+          pending: interrupts.length > 0,
+          interrupt: interrupts[0] ?? null,
+          interrupts,
+        };
       });
     },
 
     /** The list's row of one conversation, or null where it is not the caller's. */
     async summary(caller: Caller, threadId: string): Promise<Conversation | null> {
       return transact(appPool, caller.workspaceId, async (client) => {
-        const { rows } = await client.query<ConversationRow>(`${SELECT} where c.id = $1 and c.user_id = $2`, [threadId, caller.userId]);
+        const { rows } = await client.query<ConversationRow>(`${SELECT} where c.id = $1 and c.user_id = $2`, [
+          threadId,
+          caller.userId,
+        ]);
         return rows[0] === undefined ? null : toConversation(rows[0]);
       });
     },
 
     /** Whether the journal still holds all above `after`; throws `NOT_FOUND` for a foreign conversation. */
-    async reach(caller: Caller, threadId: string): Promise<{ lastSeq: number; prunedSeq: number; live: boolean }> {
+    async reach(
+      caller: Caller,
+      threadId: string,
+    ): Promise<{ lastSeq: number; prunedSeq: number; live: boolean }> {
       return transact(appPool, caller.workspaceId, async (client) => {
         const row = await own(client, caller, threadId);
         const pruned = await client.query<{ pruned_seq: string; told: string | null }>(
@@ -216,7 +274,10 @@ export function createConversations(needs: ConversationNeeds) {
           [threadId],
         );
         return {
-          lastSeq: Math.max(Number(pruned.rows[0]?.told ?? 0), row.turn_status === 'running' ? 0 : Number(row.last_seq)),
+          lastSeq: Math.max(
+            Number(pruned.rows[0]?.told ?? 0),
+            row.turn_status === 'running' ? 0 : Number(row.last_seq),
+          ),
           prunedSeq: Number(pruned.rows[0]?.pruned_seq ?? 0),
           live: row.turn_status === 'running',
         };

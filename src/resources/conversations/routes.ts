@@ -1,5 +1,6 @@
 /** Conversations over REST (contract, tag agent). */
 
+import { z } from 'zod';
 import { type Route, route } from '../../http/route.ts';
 import type { Conversations } from './conversations.ts';
 import {
@@ -13,7 +14,6 @@ import {
   patchConversationBody,
   threadParams,
 } from './schema.ts';
-import { z } from 'zod';
 
 export function createConversationRoutes(conversations: Conversations): Route[] {
   return [
@@ -50,7 +50,10 @@ export function createConversationRoutes(conversations: Conversations): Route[] 
       params: threadParams,
       query: getConversationQuery,
       answers: { 200: conversationDetail },
-      handle: async ({ caller, params, query }) => ({ status: 200, body: await conversations.get(caller, params.thread_id, query) }),
+      handle: async ({ caller, params, query }) => ({
+        status: 200,
+        body: await conversations.get(caller, params.thread_id, query),
+      }),
     }),
     route({
       method: 'PATCH',
@@ -90,7 +93,10 @@ export function createConversationRoutes(conversations: Conversations): Route[] 
       access: 'agent:chat',
       params: threadParams,
       answers: { 200: conversationShape },
-      handle: async ({ caller, params }) => ({ status: 200, body: await conversations.restore(caller, params.thread_id) }),
+      handle: async ({ caller, params }) => ({
+        status: 200,
+        body: await conversations.restore(caller, params.thread_id),
+      }),
     }),
     route({
       method: 'GET',
@@ -101,7 +107,10 @@ export function createConversationRoutes(conversations: Conversations): Route[] 
       access: 'read',
       params: threadParams,
       answers: { 200: interruptState },
-      handle: async ({ caller, params }) => ({ status: 200, body: await conversations.interrupt(caller, params.thread_id) }),
+      handle: async ({ caller, params }) => ({
+        status: 200,
+        body: await conversations.interrupt(caller, params.thread_id),
+      }),
     }),
   ];
 }

@@ -49,7 +49,9 @@ export const conversationDetail = conversationShape.extend({
   messages: z.array(messageShape),
   next_cursor: z.string().nullable(),
   has_more: z.boolean(),
-  active_run: z.object({ turn_id: z.uuid(), run_id: z.uuid(), message_id: z.uuid(), status: z.string() }).nullable(),
+  active_run: z
+    .object({ turn_id: z.uuid(), run_id: z.uuid(), message_id: z.uuid(), status: z.string() })
+    .nullable(),
 });
 
 export const conversationList = z.object({

@@ -1,8 +1,8 @@
 /** What a newcomer finds in dev mode on the first start, so that the first things they type work. */
 
 import type { Database } from '../../db/database.ts';
-import { DEV_USER, DEV_WORKSPACE } from '../../http/caller.ts';
 import type { Identities } from '../../http/caller.ts';
+import { DEV_USER, DEV_WORKSPACE } from '../../http/caller.ts';
 
 export interface DemoNeeds {
   database: Database;

@@ -3,7 +3,6 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
 import { decodeCursor } from '../../http/page.ts';
-import { parseInput } from '../../http/validation.ts';
 
 /** All that is given must hold; blank text counts as not given. */
 export interface LeadSearch {
@@ -42,7 +41,7 @@ export function conditionsOf(search: LeadSearch): RawBuilder<SqlBool> {
   if (isGiven(email)) {
     const wanted = email.trim().toLowerCase();
     const whole = z.email().safeParse(wanted).success;
-    conditions.push(whole ? sql`lower(l.email) = ${wanted}` : contains(sql`l.email`, wanted));
+    conditions.push(whole ? sql`l.address = ${wanted.toLowerCase()}` : contains(sql`l.email`, wanted));
   }
   return sql.join(conditions, sql` and `);
 }
@@ -67,16 +66,11 @@ export function scoreOf(search: LeadSearch): RawBuilder<number> {
   return parts.length === 0 ? sql<number>`0` : sql<number>`(${sql.join(parts, sql` + `)})::int`;
 }
 
-const position = z.object({
-  cursor: z.tuple(
-    [z.int32().min(0), z.uuid(), z.int32().min(0)],
-    'This cursor is not one of ours; start again without it.',
-  ),
-});
+const position = z.tuple([z.int32().min(0), z.uuid(), z.int32().min(0)]);
 
 /** The rows of a ranked list behind the cursor; throws `VALIDATION_ERROR` where it is not one of ours. */
 export function behindLead(cursor: string): RawBuilder<SqlBool> {
-  const [score, datasetId, row] = parseInput(position, { cursor: decodeCursor(cursor, 3) }, 'query').cursor;
+  const [score, datasetId, row] = decodeCursor(cursor, position);
   return sql`(score < ${score}::int or (score = ${score}::int and (
     dataset_id < ${datasetId}::uuid or (dataset_id = ${datasetId}::uuid and row_index > ${row}::int))))`;
 }

@@ -1,10 +1,9 @@
 /** Deeds of the do-not-contact list: what stands on it is never written to. */
 
-import { sql } from 'kysely';
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor } from '../../http/page.ts';
+import { decodeCursor, encodeCursor, idPosition } from '../../http/page.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { addSuppressionBody, listSuppressionQuery, SuppressionEntry } from './schema.ts';
 
@@ -39,7 +38,7 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
     const found = await tx
       .selectFrom('suppression_entries')
       .selectAll()
-      .where(sql`lower(email)`, '=', email)
+      .where('email', '=', email)
       .executeTakeFirstOrThrow();
     return { entry: toEntry(found), already: true };
   }
@@ -77,7 +76,7 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
         page =
           query.cursor === undefined
             ? page.offset(query.offset)
-            : page.where(sql`id::text`, '<', String(decodeCursor(query.cursor, 1)[0]));
+            : page.where('id', '<', decodeCursor(query.cursor, idPosition)[0]);
         const found = await page.execute();
         const items = found.slice(0, query.limit).map(toEntry);
         const last = items.at(-1);
@@ -108,12 +107,12 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
         .selectFrom('suppression_entries')
         .select('email')
         .where(
-          sql<string>`lower(email)`,
+          'email',
           'in',
           addresses.map((address) => address.toLowerCase()),
         )
         .execute();
-      return new Set(rows.map((row) => row.email.toLowerCase()));
+      return new Set(rows.map((row) => row.email));
     },
   };
 }

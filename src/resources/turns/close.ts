@@ -10,12 +10,23 @@ export type Closing = 'cancelled' | 'superseded' | 'expired';
 
 const NOTICES: Record<Closing, { code: string; message: string }> = {
   cancelled: { code: 'TURN_CANCELLED', message: 'The turn was cancelled while it waited for a decision.' },
-  superseded: { code: 'APPROVAL_SUPERSEDED', message: 'A new message came instead of a decision, so nothing was done.' },
-  expired: { code: 'APPROVAL_EXPIRED', message: 'Nobody decided in time, so nothing was done. Write a message to go on.' },
+  superseded: {
+    code: 'APPROVAL_SUPERSEDED',
+    message: 'A new message came instead of a decision, so nothing was done.',
+  },
+  expired: {
+    code: 'APPROVAL_EXPIRED',
+    message: 'Nobody decided in time, so nothing was done. Write a message to go on.',
+  },
 };
 
 /** Closes the turn inside the caller's transaction, which has locked its row in status awaiting_approval. */
-export async function closeWaiting(needs: LeaseNeeds, client: Queryable, turnId: string, how: Closing): Promise<void> {
+export async function closeWaiting(
+  needs: LeaseNeeds,
+  client: Queryable,
+  turnId: string,
+  how: Closing,
+): Promise<void> {
   const runId = needs.newId();
   const turns = await client.query<{
     conversation_id: string;
@@ -30,13 +41,21 @@ export async function closeWaiting(needs: LeaseNeeds, client: Queryable, turnId:
   );
   const turn = turns.rows[0];
   if (turn === undefined) throw new Error('only a waiting turn can be closed');
-  const message = await client.query<{ parts: Part[] }>(`select parts from conversation_messages where id = $1`, [turn.message_id]);
+  const message = await client.query<{ parts: Part[] }>(
+    `select parts from conversation_messages where id = $1`,
+    [turn.message_id],
+  );
   const before = message.rows[0]?.parts ?? [];
   const closing = closingEvents(before, how);
   const told: NewEvent[] = [
     {
       type: 'run-start',
-      data: { thread_id: turn.conversation_id, kind: 'resume', message_id: turn.message_id, model: needs.modelName },
+      data: {
+        thread_id: turn.conversation_id,
+        kind: 'resume',
+        message_id: turn.message_id,
+        model: needs.modelName,
+      },
     },
     ...closing,
     { type: 'notice', data: NOTICES[how] },
@@ -60,5 +79,8 @@ export async function closeWaiting(needs: LeaseNeeds, client: Queryable, turnId:
   await insertEvents(client, turn.conversation_id, turn.workspace_id, events);
   await client.query(`update turns set kept_seq = $2 where id = $1`, [turnId, base + told.length]);
   await client.query(`delete from turn_checkpoints where turn_id = $1`, [turnId]);
-  await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [turn.workspace_id, turn.conversation_id]);
+  await client.query(`select pg_notify('overture', 'list ' || $1 || ' ' || $2)`, [
+    turn.workspace_id,
+    turn.conversation_id,
+  ]);
 }

@@ -32,7 +32,11 @@ export function createContextReader({ appPool }: { appPool: pg.Pool }) {
       auto_spend_credits: number;
       approval_ttl_hours: number;
       messages: Message[];
-    }>(appPool, turn.workspaceId, { name: 'turn_context', text: READ, values: [turn.workspaceId, turn.threadId, turn.turnId] });
+    }>(appPool, turn.workspaceId, {
+      name: 'turn_context',
+      text: READ,
+      values: [turn.workspaceId, turn.threadId, turn.turnId],
+    });
     const row = rows[0];
     if (row === undefined) throw new Error('the workspace is gone');
     return {

@@ -44,13 +44,21 @@ export function createLedger({ database }: { database: Database }) {
   }
 
   async function refuseCancelled(tx: WorkspaceTransaction, turn: LeasedTurn): Promise<void> {
-    const row = await tx.selectFrom('turns').select('cancel_requested_at').where('id', '=', turn.turnId).executeTakeFirst();
+    const row = await tx
+      .selectFrom('turns')
+      .select('cancel_requested_at')
+      .where('id', '=', turn.turnId)
+      .executeTakeFirst();
     if (row?.cancel_requested_at != null) {
       throw new ServiceError('TURN_NOT_LIVE', 'Cancelled before it was carried out. Nothing was done.');
     }
   }
 
-  async function readWithin(tx: WorkspaceTransaction, turn: LeasedTurn, toolCallId: string): Promise<LedgerRow | null> {
+  async function readWithin(
+    tx: WorkspaceTransaction,
+    turn: LeasedTurn,
+    toolCallId: string,
+  ): Promise<LedgerRow | null> {
     const row = await tx
       .selectFrom('effects')
       .selectAll()
@@ -102,7 +110,11 @@ export function createLedger({ database }: { database: Database }) {
      * Work in our own database: it commits with its row, exactly once. Throws `LEASE_LOST`, or what `work` throws (then
      * nothing is kept).
      */
-    inside(turn: LeasedTurn, call: EffectCall, work: (tx: WorkspaceTransaction) => Promise<unknown>): Promise<unknown> {
+    inside(
+      turn: LeasedTurn,
+      call: EffectCall,
+      work: (tx: WorkspaceTransaction) => Promise<unknown>,
+    ): Promise<unknown> {
       return database.within(turn.workspaceId, async (tx) => {
         await fence(tx, turn);
         const before = await readWithin(tx, turn, call.toolCallId);
@@ -141,7 +153,13 @@ export function createLedger({ database }: { database: Database }) {
         await fence(tx, turn);
         await tx
           .updateTable('effects')
-          .set((row) => ({ state: 'intended', error: null, attempt: row('attempt', '+', 1), lease_epoch: turn.epoch, updated_at: new Date() }))
+          .set((row) => ({
+            state: 'intended',
+            error: null,
+            attempt: row('attempt', '+', 1),
+            lease_epoch: turn.epoch,
+            updated_at: new Date(),
+          }))
           .where('turn_id', '=', turn.turnId)
           .where('tool_call_id', '=', toolCallId)
           .where('state', 'in', ['intended', 'unknown', 'failed'])
@@ -179,7 +197,10 @@ export function createLedger({ database }: { database: Database }) {
 }
 
 /** Our key for the provider: made of our own ids, never of the model's, and the same for every attempt. */
-export function providerKey(turn: Pick<LeasedTurn, 'workspaceId' | 'turnId'>, call: Pick<EffectCall, 'toolCallId' | 'tool' | 'argsHash'>): string {
+export function providerKey(
+  turn: Pick<LeasedTurn, 'workspaceId' | 'turnId'>,
+  call: Pick<EffectCall, 'toolCallId' | 'tool' | 'argsHash'>,
+): string {
   return createHash('sha256')
     .update([turn.workspaceId, turn.turnId, call.toolCallId, call.tool, call.argsHash].join('\n'))
     .digest('hex');
@@ -189,5 +210,9 @@ function toErrorFact(row: Record<string, unknown> | null): ErrorFact | null {
   if (row === null) return null;
   const { code, message, retryable } = row;
   const known = typeof code === 'string' && code in ERROR_STATUS;
-  return { code: known ? (code as ErrorFact['code']) : 'TOOL_FAILED', message: String(message), retryable: retryable === true };
+  return {
+    code: known ? (code as ErrorFact['code']) : 'TOOL_FAILED',
+    message: String(message),
+    retryable: retryable === true,
+  };
 }

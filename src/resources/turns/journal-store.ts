@@ -50,7 +50,11 @@ export function createJournalStore({ runtimePool, appPool, origin }: JournalStor
       );
       const inboxIds = batches.flatMap((batch) => batch.inboxIds);
       const { rows } = await retryDeadlocks(() =>
-        runtimePool.query<{ id: string }>({ name: 'append', text: APPEND, values: [toJson(records), inboxIds, origin] }),
+        runtimePool.query<{ id: string }>({
+          name: 'append',
+          text: APPEND,
+          values: [toJson(records), inboxIds, origin],
+        }),
       );
       const owned = new Set(rows.map((row) => row.id));
       return new Set(batches.map((batch) => batch.turnId).filter((turnId) => !owned.has(turnId)));

@@ -70,7 +70,9 @@ export async function leaseTurn(
     type: 'run-start',
     data: { thread_id: row.conversation_id, kind, message_id: row.message_id, model: needs.modelName },
   };
-  const events = [...before, start].map((event, index) => toStored(needs, event, base + 1 + index, turnId, runId));
+  const events = [...before, start].map((event, index) =>
+    toStored(needs, event, base + 1 + index, turnId, runId),
+  );
   await insertEvents(client, row.conversation_id, row.workspace_id, events);
   const parts = await partsUpTo(client, row, base);
   return {
@@ -127,7 +129,10 @@ export async function insertEvents(
 
 /** The message's parts: as the last settle kept them, and what a lost run told after that. */
 async function partsUpTo(client: Queryable, row: TurnRow, base: number): Promise<Part[]> {
-  const message = await client.query<{ parts: Part[] }>(`select parts from conversation_messages where id = $1`, [row.message_id]);
+  const message = await client.query<{ parts: Part[] }>(
+    `select parts from conversation_messages where id = $1`,
+    [row.message_id],
+  );
   const told = await client.query<EventRow>(
     `select seq, seq_from, marks, turn_id, run_id, type, data, at from events
       where conversation_id = $1 and turn_id = $2 and seq > $3 and seq <= $4 order by seq`,

@@ -4,7 +4,14 @@ import type pg from 'pg';
 import { type Queryable, retryDeadlocks, runScoped, transact } from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
 import { type Message, type NewEvent, NO_USAGE, type Usage } from '../../runtime/events.ts';
-import type { AcceptRequest, Accepted, LeasedTurn, Settlement, StoredEvent, TurnStore } from '../../runtime/ports.ts';
+import type {
+  Accepted,
+  AcceptRequest,
+  LeasedTurn,
+  Settlement,
+  StoredEvent,
+  TurnStore,
+} from '../../runtime/ports.ts';
 import { closeWaiting } from './close.ts';
 import { BLOCK, insertEvents, type LeaseNeeds, leaseTurn, toStored } from './lease.ts';
 import { EVENT_COLUMNS, toJson, toRecord } from './rows.ts';
@@ -116,9 +123,15 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     const events: [NewEvent, NewEvent] = [
       {
         type: 'user-message',
-        data: { message, ...(request.clientMessageId === null ? {} : { client_message_id: request.clientMessageId }) },
+        data: {
+          message,
+          ...(request.clientMessageId === null ? {} : { client_message_id: request.clientMessageId }),
+        },
       },
-      { type: 'run-start', data: { thread_id: threadId, kind: 'message', message_id: assistantId, model: modelName } },
+      {
+        type: 'run-start',
+        data: { thread_id: threadId, kind: 'message', message_id: assistantId, model: modelName },
+      },
     ];
     const title = words.replaceAll(/\s+/g, ' ').trim().slice(0, TITLE_LENGTH);
     const statement = {
@@ -197,15 +210,24 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
       );
     }
     if (row.live === 'running') {
-      throw new ServiceError('TURN_RUNNING', 'The agent is still at work here. Wait for its end, or cancel the turn.', {
-        facts: { turn_id: row.turn_id },
-      });
+      throw new ServiceError(
+        'TURN_RUNNING',
+        'The agent is still at work here. Wait for its end, or cancel the turn.',
+        {
+          facts: { turn_id: row.turn_id },
+        },
+      );
     }
     if (row.archived) {
-      throw new ServiceError('CONVERSATION_ARCHIVED', 'This conversation is archived. Restore it to write in it.');
+      throw new ServiceError(
+        'CONVERSATION_ARCHIVED',
+        'This conversation is archived. Restore it to write in it.',
+      );
     }
     // Between the statement and this look the other turn ended.
-    throw new ServiceError('TURN_RUNNING', 'Another message came at the same moment. Send yours again.', { retryable: true });
+    throw new ServiceError('TURN_RUNNING', 'Another message came at the same moment. Send yours again.', {
+      retryable: true,
+    });
   }
 
   /** The turn that the same Idempotency-Key brought before; throws when the body was another. */
@@ -226,7 +248,10 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     const row = rows[0];
     if (row === undefined) return null;
     if (row.body_hash !== request.idempotency.bodyHash) {
-      throw new ServiceError('IDEMPOTENCY_MISMATCH', 'This Idempotency-Key was used with another body. Use a new key for a new request.');
+      throw new ServiceError(
+        'IDEMPOTENCY_MISMATCH',
+        'This Idempotency-Key was used with another body. Use a new key for a new request.',
+      );
     }
     return {
       kind: 'same',
@@ -259,9 +284,12 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
   return {
     async accept(request) {
       try {
-        if (request.supersede && request.threadId !== null) return await retryDeadlocks(() => acceptSuperseding(request));
+        if (request.supersede && request.threadId !== null)
+          return await retryDeadlocks(() => acceptSuperseding(request));
         const { statement, accepted } = prepare(request);
-        const { rows } = await retryDeadlocks(() => runScoped<{ base: string }>(appPool, request.caller.workspaceId, statement));
+        const { rows } = await retryDeadlocks(() =>
+          runScoped<{ base: string }>(appPool, request.caller.workspaceId, statement),
+        );
         const base = rows[0]?.base;
         if (base !== undefined) return accepted(Number(base), false);
       } catch (error) {
@@ -275,16 +303,21 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
 
     settle(turn, settlement) {
       return whileDatabaseReturns(needs, async () => {
-        const { rows } = await retryDeadlocks(() => runtimePool.query<{ inbox_waiting: number }>(settleStatement(needs, turn, settlement)));
-        if (rows.length > 0) return 'settled';
-        const state = await runtimePool.query<{ status: string; lease_epoch: number; decisions: number; kept_seq: string }>(
-          `select status, lease_epoch, decisions, kept_seq from turns where id = $1`,
-          [turn.turnId],
+        const { rows } = await retryDeadlocks(() =>
+          runtimePool.query<{ inbox_waiting: number }>(settleStatement(needs, turn, settlement)),
         );
+        if (rows.length > 0) return 'settled';
+        const state = await runtimePool.query<{
+          status: string;
+          lease_epoch: number;
+          decisions: number;
+          kept_seq: string;
+        }>(`select status, lease_epoch, decisions, kept_seq from turns where id = $1`, [turn.turnId]);
         const row = state.rows[0];
         if (row === undefined || row.lease_epoch !== turn.epoch) return 'lost';
         // An earlier try was committed although its answer got lost.
-        if (row.status === settlement.status && Number(row.kept_seq) === lastSeq(settlement.rows)) return 'settled';
+        if (row.status === settlement.status && Number(row.kept_seq) === lastSeq(settlement.rows))
+          return 'settled';
         if (row.status !== 'running') return 'lost';
         return row.decisions === turn.decisions ? 'cancel-requested' : 'decisions-waiting';
       });
@@ -325,7 +358,10 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     },
 
     async countDecisions(turn) {
-      const { rows } = await runtimePool.query<{ decisions: number }>(`select decisions from turns where id = $1`, [turn.turnId]);
+      const { rows } = await runtimePool.query<{ decisions: number }>(
+        `select decisions from turns where id = $1`,
+        [turn.turnId],
+      );
       return rows[0]?.decisions ?? turn.decisions;
     },
 
@@ -346,15 +382,24 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
       });
       const workspaceId = waiting.rows[0]?.workspace_id;
       if (workspaceId === undefined) return;
-      await retryDeadlocks(() => transact(runtimePool, null, (client) => numberInbox(needs, client, threadId, workspaceId)));
+      await retryDeadlocks(() =>
+        transact(runtimePool, null, (client) => numberInbox(needs, client, threadId, workspaceId)),
+      );
     },
   };
 }
 
 /** Numbers what waits in the inbox of a conversation in which no run is live. */
-async function numberInbox(needs: LeaseNeeds, client: Queryable, threadId: string, workspaceId: string): Promise<void> {
+async function numberInbox(
+  needs: LeaseNeeds,
+  client: Queryable,
+  threadId: string,
+  workspaceId: string,
+): Promise<void> {
   await client.query(`select 1 from conversations where id = $1 for update`, [threadId]);
-  const live = await client.query(`select 1 from turns where conversation_id = $1 and status = 'running'`, [threadId]);
+  const live = await client.query(`select 1 from turns where conversation_id = $1 and status = 'running'`, [
+    threadId,
+  ]);
   if (live.rows.length > 0) return;
   const { rows } = await client.query<{ turn_id: string | null; type: NewEvent['type']; data: never }>(
     `delete from journal_inbox where conversation_id = $1 returning id, turn_id, type, data`,
@@ -366,7 +411,9 @@ async function numberInbox(needs: LeaseNeeds, client: Queryable, threadId: strin
     [threadId, rows.length],
   );
   const base = Number(block.rows[0]?.base);
-  const events = rows.map((row, index) => toStored(needs, { type: row.type, data: row.data }, base + 1 + index, row.turn_id, null));
+  const events = rows.map((row, index) =>
+    toStored(needs, { type: row.type, data: row.data }, base + 1 + index, row.turn_id, null),
+  );
   await insertEvents(client, threadId, workspaceId, events);
 }
 
@@ -387,7 +434,10 @@ function takeOverOne(needs: TurnStoreNeeds): Promise<{ turn: LeasedTurn; events:
         where t.id = $1`,
       [lost.id],
     );
-    const end: NewEvent = { type: 'run-end', data: { status: 'lost', message_id: lost.message_id, usage: lost.usage } };
+    const end: NewEvent = {
+      type: 'run-end',
+      data: { status: 'lost', message_id: lost.message_id, usage: lost.usage },
+    };
     const { turn, events } = await leaseTurn(needs, client, lost.id, 'recovery', [end]);
     // The end is the lost run's, and says so.
     await client.query(`update events set run_id = $3 where conversation_id = $1 and seq = $2`, [

@@ -1,0 +1,31 @@
+/** A migrated database of a test's own. */
+
+import pg from 'pg';
+import { inject } from 'vitest';
+import { createDatabase, dropDatabase } from './cluster.ts';
+
+export interface TestDatabase {
+  /** Of the owner, as DATABASE_URL would name it. */
+  url: string;
+  /** Runs SQL past row level security: through the server's superuser. */
+  query<Row extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  close(): Promise<void>;
+}
+
+/** Copies the run's template; `close` drops the copy. */
+export async function openDatabase(): Promise<TestDatabase> {
+  const serverUrl = inject('serverUrl');
+  const { name, url } = await createDatabase(serverUrl, { template: inject('template') });
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  pool.on('error', () => {});
+  return {
+    url,
+    async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) {
+      return (await pool.query<Row>(sql, values)).rows;
+    },
+    async close() {
+      await pool.end();
+      await dropDatabase(serverUrl, name);
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that need no database run once; the others on the embedded server, and on TEST_DATABASE_URL's where that is set. */
+const ON_EVERY_DATABASE = [
+  'test/{resources,http,turns,tools,faults,security}/**/*.test.ts',
+  'test/engine/checkpoint*.test.ts',
+];
+
+const common = {
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  exclude: ['test/browser/**', 'test/faults/full/**'],
+};
+
+const external = {
+  test: {
+    ...common,
+    name: 'external',
+    include: ON_EVERY_DATABASE,
+    globalSetup: ['test/support/setup-external.ts'],
+  },
+};
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { test: { name: 'house', include: ['test/house.test.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'embedded',
+          include: ['test/**/*.test.ts'],
+          exclude: [...common.exclude, 'test/house.test.ts'],
+          globalSetup: ['test/support/setup-embedded.ts'],
+        },
+      },
+      ...(process.env.TEST_DATABASE_URL === undefined ? [] : [external]),
+    ],
+  },
+});
