@@ -78,12 +78,12 @@ export function createLeads({ database }: LeadNeeds) {
             select l.*, ${scoreOf(search)} as score
             from leads as l join datasets as d on d.id = l.dataset_id where ${conditions}
           ), page as (
-            select id, email, first_name, last_name, company, title, city, country, dataset_id, row_index, score
+            select id, workspace_id, email, address, first_name, last_name, company, title, city, country, dataset_id, row_index, score
             from ranked where ${page} order by score desc, dataset_id desc, row_index limit ${limit + 1}
           )
           select id as lead_id, email, first_name, last_name, company, title, city, country, dataset_id, row_index, score,
                  ${suppressed} as suppressed
-          from page order by score desc, dataset_id desc, row_index`.execute(tx);
+          from page as l order by score desc, dataset_id desc, row_index`.execute(tx);
         const leads = rows.slice(0, limit).map(toFound);
         const last = rows[limit - 1];
         const hasMore = rows.length > limit && last !== undefined;
