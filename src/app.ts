@@ -24,6 +24,7 @@ import { createEngine } from './engine/runner.ts';
 import { createAuthenticate } from './http/caller.ts';
 import { createDocsRoutes } from './http/docs.ts';
 import { createVerifyToken } from './http/jwt.ts';
+import { createMetrics, createMetricsRoutes } from './http/metrics.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import type { Route } from './http/route.ts';
 import { createHttpServer } from './http/server.ts';
@@ -264,6 +265,7 @@ export async function createApp({
   });
 
   // Doors.
+  const metrics = createMetrics();
   const readiness = async () => {
     if (turns.draining.aborted) return { ready: false, reason: 'This process is shutting down.' };
     await appPool.query('select 1');
@@ -288,9 +290,22 @@ export async function createApp({
     ...createIdentityRoutes(),
     ...createCapabilityRoutes(capabilities),
     ...createHealthRoutes({ readiness, now }),
+    ...createMetricsRoutes(metrics),
   ];
   const routes = [...resourceRoutes, ...createDocsRoutes(resourceRoutes, { version: VERSION })];
+  metrics.gauge('turns_in_flight', 'Turns that this process runs now.', inFlight.count);
+  metrics.gauge(
+    'database_connections',
+    'Connections of the serving pools.',
+    () => appPool.totalCount + runtimePool.totalCount,
+  );
+  metrics.gauge(
+    'database_waiting',
+    'Requests that wait for a connection.',
+    () => appPool.waitingCount + runtimePool.waitingCount,
+  );
   const server = createHttpServer({
+    observe: metrics.observeRequest,
     routes,
     authenticate: createAuthenticate({
       mode: config.authMode,

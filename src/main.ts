@@ -1,14 +1,6 @@
-/** The process: it checks its Node, reads its settings, brings up the database, serves, and leaves in good order. */
+/** The process: serves, or with `migrate` brings the database up to date and ends. */
 
-const [major = 0] = process.versions.node.split('.').map(Number);
-if (major < 24) {
-  process.stderr.write(
-    `Overture needs Node 24 or newer; this is ${process.version}. Run it with "npm start": "npm ci" installs the right Node beside it.\n`,
-  );
-  process.exit(1);
-}
+import './node-check.mjs';
+import { run } from './process.ts';
 
-const { run } = await import('./process.ts');
 await run(process.argv.slice(2));
-
-export {};

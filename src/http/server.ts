@@ -23,6 +23,8 @@ export interface HttpNeeds {
   newId(): string;
   now(): number;
   log: Log;
+  /** Told of every answer, for the metrics. */
+  observe?(route: string, method: string, status: number, ms: number): void;
 }
 
 /** Makes the HTTP server; it does not listen yet. */
@@ -85,20 +87,23 @@ async function answerRequest(
     if (!allowOrigin(needs, context)) await next();
   } catch (error) {
     const { status, headers, body } = errorAnswer(error, requestId, context.path);
-    if (status >= 500)
+    // Work that was given up because its client has gone is nobody's fault.
+    if (status >= 500 && !context.res.destroyed)
       needs.log.error({ err: error, request_id: requestId, path: context.path }, 'a request failed');
     context.status = status;
     context.set(headers);
     context.body = body;
   }
   const caller: Caller | undefined = context.state.caller;
+  const ms = needs.now() - began;
+  needs.observe?.(context.state.route ?? 'none', context.method, context.status, ms);
   needs.log.info(
     {
       request_id: requestId,
       method: context.method,
       path: context.path,
       status: context.status,
-      ms: Math.round(needs.now() - began),
+      ms: Math.round(ms),
       ...(caller === undefined ? {} : { workspace_id: caller.workspaceId, principal: principalOf(caller) }),
     },
     'request',
@@ -129,6 +134,7 @@ function allowOrigin(needs: HttpNeeds, context: Context): boolean {
 /** One route's way from request to answer. */
 async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<void> {
   const incoming = context.req;
+  context.state.route = route.path;
   // A public route has no caller; its handler never looks at one.
   const caller = route.access === 'public' ? NOBODY : await needs.authenticate(incoming);
   if (route.access !== 'public') {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { type App, createApp } from '../../src/app.ts';
+import { type App, type AppNeeds, createApp } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLog } from '../../src/log.ts';
@@ -49,8 +49,10 @@ export function environmentOf({ databaseUrl, environment = {} }: ServiceOptions)
   };
 }
 
-/** Starts the service in this process. `clock` lets the test own the time of timers and timestamps. */
-export async function startService(options: ServiceOptions & { clock?: Clock }): Promise<ServiceHere> {
+/** Starts the service in this process. `clock` lets the test own the time of timers and timestamps, `wrap` break its ports. */
+export async function startService(
+  options: ServiceOptions & { clock?: Clock; wrap?: NonNullable<AppNeeds['wrap']> },
+): Promise<ServiceHere> {
   const config = readConfig(environmentOf(options));
   let logged = '';
   const log = createLog({
@@ -65,6 +67,7 @@ export async function startService(options: ServiceOptions & { clock?: Clock }):
     databaseUrl: options.databaseUrl,
     log,
     clock: options.clock ?? realClock,
+    ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
   });
   const { url } = await app.start();
   return {
