@@ -177,11 +177,7 @@ function askTurn(
 const END = Symbol('the end of the turn');
 
 /** The text that an event brings; null where it brings none. */
-function readDelta(
-  kind: Door['kind'],
-  event: string | undefined,
-  data: string,
-): string | typeof END | null {
+function readDelta(kind: Door['kind'], event: string | undefined, data: string): string | typeof END | null {
   switch (kind) {
     case 'model': {
       if (data === '[DONE]') return END;

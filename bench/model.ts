@@ -37,6 +37,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       response.once('close', release);
     });
   }
+  response.write(frameOf({ role: 'assistant', content: '' }, null));
   if (script.tool !== undefined && chat.messages.at(-1)?.role === 'user') callTool(response, script.tool);
   else if (script.everyMs === 0) sayAtFullSpeed(response, script.tokens);
   else sayInTime(response, script);

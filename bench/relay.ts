@@ -56,7 +56,9 @@ function retell(event: string): string {
   const data = event.slice('data: '.length);
   if (data === '[DONE]') return '';
   const delta: unknown = JSON.parse(data).choices[0]?.delta.content;
-  return typeof delta === 'string' ? `event: text-delta\ndata: ${JSON.stringify({ delta })}\n\n` : '';
+  return typeof delta === 'string' && delta !== ''
+    ? `event: text-delta\ndata: ${JSON.stringify({ delta })}\n\n`
+    : '';
 }
 
 serveChild(server, {});

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { v7 } from 'uuid';
+import { createFindProfiles } from '../graphs/lead-finder/graph.ts';
 import { createOutreachGraph } from '../graphs/outreach/graph.ts';
 import { createPersonalize, PERSONALIZE_PROMPTS } from '../graphs/personalize/graph.ts';
 import { createModelWriter } from '../graphs/personalize/model-writer.ts';
@@ -28,14 +29,19 @@ import { createMetrics, createMetricsRoutes } from './http/metrics.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import type { Route } from './http/route.ts';
 import { createHttpServer } from './http/server.ts';
+import { createStreams } from './http/streams.ts';
+import { createLeadFinderWorker } from './jobs/lead-finder-worker.ts';
 import { createTurnKeeper } from './jobs/turn-keeper.ts';
 import type { Log } from './log.ts';
+import { createAgUiRoutes } from './resources/ag-ui/routes.ts';
 import { createApiKeys } from './resources/api-keys/api-keys.ts';
 import { createApiKeyRoutes } from './resources/api-keys/routes.ts';
 import { createApprovals } from './resources/approvals/approvals.ts';
 import { createCapabilityRoutes } from './resources/capabilities/routes.ts';
+import { createAnswerCards } from './resources/chat/answers.ts';
 import { createChat } from './resources/chat/chat.ts';
 import { createChatRoutes } from './resources/chat/routes.ts';
+import { createStanding } from './resources/chat/standing.ts';
 import { createWatch } from './resources/chat/watch.ts';
 import { createConversations } from './resources/conversations/conversations.ts';
 import { createConversationRoutes } from './resources/conversations/routes.ts';
@@ -44,10 +50,17 @@ import { createCreditRoutes } from './resources/credits/routes.ts';
 import { createDatasets } from './resources/datasets/datasets.ts';
 import { createDatasetRoutes } from './resources/datasets/routes.ts';
 import { seedDemo } from './resources/demo/demo.ts';
+import { createEmailFinder } from './resources/email-finder/email-finder.ts';
+import { createEmailFinderRoutes } from './resources/email-finder/routes.ts';
+import { createExternalThreads } from './resources/external-threads/external-threads.ts';
 import { createHealthRoutes } from './resources/health/routes.ts';
 import { createIdempotencyStore } from './resources/idempotency/store.ts';
 import { createIdentities } from './resources/identity/identities.ts';
 import { createIdentityRoutes } from './resources/identity/routes.ts';
+import { createBatches } from './resources/lead-finder/batches.ts';
+import { createLeadFinder } from './resources/lead-finder/lead-finder.ts';
+import { createOwnData } from './resources/lead-finder/own-data.ts';
+import { createLeadFinderRoutes } from './resources/lead-finder/routes.ts';
 import { createLeads } from './resources/leads/leads.ts';
 import { createLeadRoutes } from './resources/leads/routes.ts';
 import { createSandboxMailer, createSmtpMailer } from './resources/outbox/mailer.ts';
@@ -68,6 +81,7 @@ import type { LeaseNeeds } from './resources/turns/lease.ts';
 import { createTurnStore } from './resources/turns/turn-store.ts';
 import { createUploadRoutes } from './resources/uploads/routes.ts';
 import { createUploads } from './resources/uploads/uploads.ts';
+import type { Caller } from './runtime/caller.ts';
 import { createInFlight } from './runtime/in-flight.ts';
 import { createJournal } from './runtime/journal.ts';
 import type { Clock } from './runtime/ports.ts';
@@ -135,8 +149,9 @@ export async function createApp({
   const uploads = createUploads({ database, newId });
   const senderProfiles = createSenderProfiles({ database, newId, now });
   const templates = createTemplates({ database, newId });
-  const credits = createCredits({ database });
+  const credits = createCredits({ database, newId });
   const apiKeys = createApiKeys({ database, newId, forgetKeys: identities.forgetKeys });
+  const emailFinder = createEmailFinder({ database, credits, newId });
   const outbox = createOutbox({ database, newId });
   const mailer = wrap(
     'mailer',
@@ -181,6 +196,25 @@ export async function createApp({
     now,
   });
 
+  // Leads are found by a graph over a source; batches of them by whichever process is free.
+  const leadSource = { source: createOwnData(), find: createFindProfiles() };
+  const leadFinderWorker = createLeadFinderWorker({
+    ...leadSource,
+    batches: createBatches({ database, runtimePool, credits, leaseSeconds: config.leaseSeconds, newId }),
+    database,
+    owner,
+    leaseSeconds: config.leaseSeconds,
+    clock,
+    log,
+  });
+  const leadFinder = createLeadFinder({
+    ...leadSource,
+    database,
+    credits,
+    newId,
+    wake: leadFinderWorker.wake,
+  });
+
   // Tools and their gate.
   const toolBox = createToolBox(
     createTools({
@@ -190,6 +224,8 @@ export async function createApp({
       senderProfiles,
       templates,
       credits,
+      leadFinder,
+      emailFinder,
       outbox,
       personalization,
       suppression,
@@ -206,17 +242,18 @@ export async function createApp({
       proposer: createProposer({ toolBox }),
     }),
   );
+  const reportTurn = (error: unknown, turn: { turnId: string }) =>
+    log.error({ err: error, turn_id: turn.turnId }, 'a turn met an error that nobody else was told of');
   const gate = createGate({
     toolBox,
-    ledger: wrap('ledger', createLedger({ database })),
+    ledger: wrap('ledger', createLedger({ database, ...lease })),
     cardOf: approvals.ofCall,
     newId,
     now,
+    report: reportTurn,
   });
 
   // A turn's life.
-  const reportTurn = (error: unknown, turn: { turnId: string }) =>
-    log.error({ err: error, turn_id: turn.turnId }, 'a turn met an error that nobody else was told of');
   const graph = createOutreachGraph({ model, toolBox, gate, budget: BUDGET, now });
   const contextReader = createContextReader({ appPool });
   const engine = createEngine({
@@ -224,6 +261,7 @@ export async function createApp({
     checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
     modelName: model.name,
     readContext: createContext({ read: contextReader, prompts, toolBox, sandbox: mailer.sandbox, now }),
+    answerBegun: gate.answerBegun,
     recursionLimit: BUDGET.modelCalls * 3 + 3,
     now,
     report: reportTurn,
@@ -253,7 +291,18 @@ export async function createApp({
   });
   const chat = createChat({ ...lease, appPool, turns, journal, approvals, conversations });
   const report = (error: unknown) => log.warn({ err: error }, 'a watch could not be told');
-  const watch = createWatch({ listener, conversations, approvals, clock, draining: turns.draining, report });
+  const stillHolds = async (caller: Caller) =>
+    (caller.expiresAt === undefined || now() < caller.expiresAt) &&
+    (caller.keyId === null || (await apiKeys.isLive(caller.workspaceId, caller.keyId)));
+  const watch = createWatch({
+    listener,
+    conversations,
+    approvals,
+    clock,
+    draining: turns.draining,
+    stillHolds,
+    report,
+  });
   const keeper = createTurnKeeper({
     turns,
     expire: approvals.expire,
@@ -272,10 +321,18 @@ export async function createApp({
     return { ready: true };
   };
   const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: false };
-  const stillHolds = async (caller: { keyId: string | null; workspaceId: string }) =>
-    caller.keyId === null || (await apiKeys.isLive(caller.workspaceId, caller.keyId));
+  const streams = createStreams({ clock, draining: turns.draining, stillHolds });
+  // Other protocols' doors to the same journal.
+  const foreign = {
+    chat,
+    answerCards: createAnswerCards({ chat, approvals }),
+    readStanding: createStanding({ conversations, journal }),
+    threads: createExternalThreads({ appPool, newId }),
+    streams,
+  };
   const resourceRoutes = [
-    ...createChatRoutes({ chat, approvals, watch, clock, draining: turns.draining, stillHolds }),
+    ...createChatRoutes({ chat, approvals, watch, streams }),
+    ...createAgUiRoutes(foreign),
     ...createConversationRoutes(conversations),
     ...createDatasetRoutes(datasets),
     ...createLeadRoutes(leads),
@@ -283,6 +340,8 @@ export async function createApp({
     ...createSenderProfileRoutes(senderProfiles),
     ...createTemplateRoutes(templates),
     ...createSuppressionRoutes(suppression),
+    ...createLeadFinderRoutes(leadFinder),
+    ...createEmailFinderRoutes(emailFinder),
     ...createPersonalizationRoutes(personalization),
     ...createOutboxRoutes(outbox),
     ...createCreditRoutes(credits),
@@ -327,12 +386,13 @@ export async function createApp({
       await listener.start();
       if (config.authMode === 'dev') await seedDemo({ database, identities, newId });
       keeper.start();
+      leadFinderWorker.start();
       return { url: await listen(server, config) };
     },
 
     async drain() {
       const left = Promise.race([
-        turns.drain(),
+        Promise.all([turns.drain(), leadFinderWorker.stop()]),
         new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve)),
       ]);
       // Whoever holds an idle connection is not waited for; a new request is answered 503 until the end.
@@ -341,7 +401,7 @@ export async function createApp({
     },
 
     async stop() {
-      await keeper.stop();
+      await Promise.all([keeper.stop(), leadFinderWorker.stop()]);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
       await closed;

@@ -3,7 +3,7 @@
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { Command, interrupt, Send } from '@langchain/langgraph';
 import type { Gate } from '../../src/engine/gate.ts';
-import { estimateTokens, repair, toolContent } from '../../src/engine/history.ts';
+import { estimateTokens, quotesStrangers, repair, toolContent } from '../../src/engine/history.ts';
 import type { Model, ModelAnswer, ModelSink, ModelTool, PlainMessage } from '../../src/engine/model.ts';
 import type { ToolBox } from '../../src/engine/proposals.ts';
 import { type GraphRun, runOf } from '../../src/engine/runner.ts';
@@ -44,10 +44,13 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
       run.reply.notice('BUDGET_EXHAUSTED', 'The budget of this turn is used up; this is its last answer.');
     const messages = [...context.messages, ...repair(state.messages)];
     if (last) messages.push({ role: 'system', content: LAST_ANSWER });
+    const tainted = state.tainted || context.tainted;
+    // Before the call: what is told of an answer that breaks off is kept, and may repeat what the model read.
+    run.reply.tainted ||= tainted;
     const answer = await model.call({
       messages,
       tools: last ? NO_TOOLS : toolBox.forModel,
-      sink: sinkOf(run, call),
+      sink: last ? withoutTools(sinkOf(run, call)) : sinkOf(run, call),
       signal: run.signal,
     });
     const toolCalls = last
@@ -60,8 +63,6 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     });
     refuseCutText(answer);
     run.reply.stepEnd('model');
-    const tainted = state.tainted || context.tainted;
-    run.reply.tainted ||= tainted;
     const message: PlainMessage = {
       role: 'assistant',
       content: answer.content,
@@ -84,10 +85,11 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     const run = runOf(config);
     const calls = openCalls(state);
     const room = budget.toolCalls - state.messages.filter((message) => message.role === 'tool').length;
+    const plan = { tainted: state.tainted, rejected: state.rejected, spent: state.spent };
     const planned = await Promise.all(
       calls.map(({ id, name, args }, index) =>
         index < room
-          ? gate.plan(run, { toolCallId: id, name, args: isArgs(args) ? args : null }, state)
+          ? gate.plan(run, { toolCallId: id, name, args: isArgs(args) ? args : null }, plan)
           : gate.overBudget({ toolCallId: id, name, args: isArgs(args) ? args : {} }),
       ),
     );
@@ -113,10 +115,11 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     }
     const { end } = outcome;
     const untrusted = toolBox.get(call.name)?.untrusted === true && end.status === 'ok';
-    run.reply.tainted ||= outcome.tainted;
+    const tainting = outcome.tainted || quotesStrangers(end);
+    run.reply.tainted ||= tainting;
     return {
       messages: [{ role: 'tool', tool_call_id: call.toolCallId, content: toolContent(end, untrusted) }],
-      tainted: outcome.tainted,
+      tainted: tainting,
       rejected: outcome.rejectedHash === null ? [] : [outcome.rejectedHash],
       spent: call.card === null ? call.credits : 0,
     };
@@ -147,6 +150,11 @@ function sinkOf(run: GraphRun, call: number): ModelSink {
     toolStart: (index, _providerId, name) => run.reply.toolStart(call, callId(run, call, index), name),
     toolArgs: (index, delta) => run.reply.toolArgsDelta(callId(run, call, index), delta),
   };
+}
+
+/** Tools that were not offered are not told of either: nobody would ever answer their calls. */
+function withoutTools(sink: ModelSink): ModelSink {
+  return { ...sink, toolStart: () => {}, toolArgs: () => {} };
 }
 
 /** An answer that was cut is kept as it came, and never taken for a whole one. */

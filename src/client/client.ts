@@ -62,7 +62,7 @@ export interface SentTurn {
 
 export interface Client {
   /**
-   * One JSON request. `path` begins with `/`. Answers the parsed body, null for an empty one. Throws `ClientError`
+   * One JSON request; a `FormData` body is sent as it is. `path` begins with `/`. Answers the parsed body, null for an empty one. Throws `ClientError`
    * for any status but 2xx and what `fetch` throws where the service cannot be reached.
    */
   request<T = unknown>(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<T>;
@@ -112,12 +112,13 @@ export function createClient(needs: ClientNeeds): Client {
     const token = typeof needs.token === 'function' ? await needs.token() : needs.token;
     const headers: Record<string, string> = { Accept: accept, 'X-Overture-Client': 'library' };
     if (token !== undefined) headers.Authorization = `Bearer ${token}`;
-    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const form = body instanceof FormData ? body : undefined;
+    if (body !== undefined && form === undefined) headers['Content-Type'] = 'application/json';
     if (options.idempotencyKey !== undefined) headers['Idempotency-Key'] = options.idempotencyKey;
     const response = await doFetch(`${base}${path}${queryText(options.query)}`, {
       method,
       headers: { ...headers, ...needs.headers, ...options.headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: form ?? (body === undefined ? undefined : JSON.stringify(body)),
       signal: options.signal,
     });
     if (!response.ok) throw await readError(response);
@@ -213,7 +214,7 @@ export function createClient(needs: ClientNeeds): Client {
         if (arrival === 'open') continue;
         for (const frame of arrival) {
           if (signal.aborted) return;
-          yield { type: frame.event ?? 'message', data: JSON.parse(frame.data) };
+          yield { type: frame.event, data: JSON.parse(frame.data) } as CallerEvent;
         }
       }
     },

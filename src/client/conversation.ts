@@ -188,6 +188,7 @@ function endRun(state: ConversationState, event: EventOf<'run-end'>): Conversati
   return changeAssistant(next, event, message_id, (message) => ({
     ...message,
     status: status === 'completed' ? 'complete' : 'partial',
+    metadata: { ...message.metadata, ended: status, usage, ...(error === null ? {} : { error }) },
     content: message.parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n\n'),
   }));
 }

@@ -204,11 +204,11 @@ export type EventOf<T extends EventType> = { seq: number; type: T; data: EventDa
 /** One numbered fact of a conversation; `seq` ascends but is not dense. A newer service may tell types not listed here. */
 export type JournalEvent = { [T in EventType]: EventOf<T> }[EventType];
 
-/** A change somewhere in the caller's conversations or approvals. */
-export interface CallerEvent {
-  type: string;
-  data: Record<string, unknown>;
-}
+/** A change somewhere in the caller's conversations or approvals. A newer service may tell types not listed here. */
+export type CallerEvent =
+  | { type: 'conversation'; data: ConversationSummary }
+  /** How many cards wait in the workspace. */
+  | { type: 'approvals'; data: { pending: number } };
 
 /** One decision of a `resume`, or the body of the decision request. */
 export interface Decision {

@@ -1,6 +1,7 @@
 /** Hot statements in one network round trip: the transaction around them is sent without waiting. */
 
 import type pg from 'pg';
+import { ServiceError } from '../errors.ts';
 
 /**
  * Runs one statement in a transaction scoped to the workspace: begin, scope, statement and commit travel together.
@@ -75,6 +76,24 @@ export async function retryDeadlocks<T>(work: () => Promise<T>, tries = 4): Prom
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : '';
       if (attempt >= tries || (code !== '40P01' && code !== '40001')) throw error;
+    }
+  }
+}
+
+/** Repeats work that the database's absence interrupted, while the lease may still hold. The work must bear repeating. */
+export async function whileDatabaseReturns<T>(
+  { now, leaseSeconds }: { now(): number; leaseSeconds: number },
+  work: () => Promise<T>,
+): Promise<T> {
+  const until = now() + leaseSeconds * 1000;
+  for (let wait = 50; ; wait = Math.min(wait * 2, 1000)) {
+    try {
+      return await work();
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+      const final = error instanceof ServiceError || error instanceof TypeError || /^(22|23|42)/.test(code);
+      if (final || now() + wait > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
 }

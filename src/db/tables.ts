@@ -189,6 +189,7 @@ export interface LeadTable {
   row_index: number;
   email: string;
   address: ColumnType<string, never, never>;
+  domain: ColumnType<string, never, never>;
   first_name: string | null;
   last_name: string | null;
   company: string | null;
@@ -253,6 +254,58 @@ export interface CreditTransactionTable {
   created_at: MadeAt;
 }
 
+export interface CreditReservationTable {
+  workspace_id: string;
+  reference: string;
+  operation_type: string;
+  credits: number;
+  captured: Generated<number>;
+  released: Generated<number>;
+  created_at: MadeAt;
+}
+
+export interface LeadFinderSessionTable {
+  id: string;
+  workspace_id: string;
+  user_id: string;
+  dataset_id: string;
+  source: string;
+  price: number;
+  status: string;
+  total: number;
+  lease_owner: string | null;
+  lease_epoch: Generated<number>;
+  lease_until: MaybeTimestamp;
+  attempts: Generated<number>;
+  created_at: MadeAt;
+  updated_at: MadeAt;
+  ended_at: MaybeTimestamp;
+}
+
+export interface LeadFinderRowTable {
+  session_id: string;
+  row_index: number;
+  workspace_id: string;
+  wish: Json;
+  most: number;
+  status: Generated<string>;
+  found: Generated<number>;
+  profiles: JSONColumnType<unknown[], string | undefined, string>;
+  error: MaybeJson;
+}
+
+export interface EmailFinderJobTable {
+  id: string;
+  workspace_id: string;
+  user_id: string;
+  job_type: string;
+  bulk_id: string | null;
+  row_index: number | null;
+  outcome: Json;
+  credits: Generated<number>;
+  created_at: MadeAt;
+}
+
 export interface OutboxTable {
   id: string;
   workspace_id: string;
@@ -270,6 +323,103 @@ export interface OutboxTable {
   provider_ref: string | null;
   created_at: MadeAt;
   sent_at: MaybeTimestamp;
+  address: ColumnType<string, never, never>;
+  campaign_id: ColumnType<string | null, string | undefined, string | null>;
+  campaign_lead_id: ColumnType<string | null, string | undefined, string | null>;
+  launch_id: ColumnType<string | null, string | undefined, string | null>;
+  step: ColumnType<number | null, number | undefined, number | null>;
+  variant_label: ColumnType<string | null, string | undefined, string | null>;
+  mailbox: ColumnType<string | null, string | undefined, string | null>;
+  keep: Generated<boolean>;
+  due_at: MaybeTimestamp;
+  due_until: MaybeTimestamp;
+  started_at: MaybeTimestamp;
+  lease_until: MaybeTimestamp;
+  attempt: Generated<number>;
+}
+
+export interface CampaignTable {
+  id: string;
+  workspace_id: string;
+  user_id: string;
+  dataset_id: string;
+  name: string;
+  description: string | null;
+  type: Generated<string>;
+  status: string;
+  launch_type: string;
+  start_date: MaybeTimestamp;
+  daily_limit: number;
+  sending_window_start: string;
+  sending_window_end: string;
+  min_interval_seconds: number;
+  timezone: string;
+  send_days: string[];
+  steps: JSONColumnType<unknown[], string, string>;
+  alias_ids: string[] | null;
+  connected_account_id: string | null;
+  system_prompt: string | null;
+  unreviewed_launch_policy: string;
+  launch_id: string | null;
+  launch_requested_at: MaybeTimestamp;
+  launch_error: string | null;
+  launch_report: MaybeJson;
+  paused_reason: string | null;
+  playground_discovery_dismissed_at: MaybeTimestamp;
+  created_at: MadeAt;
+  updated_at: MadeAt;
+}
+
+export interface CampaignLaunchTable {
+  id: string;
+  workspace_id: string;
+  campaign_id: string;
+  kind: string;
+  content: Json;
+  stands: Json;
+  principal: string;
+  turn_id: string | null;
+  tool_call_id: string | null;
+  created_at: MadeAt;
+}
+
+export interface CampaignLeadTable {
+  id: string;
+  workspace_id: string;
+  campaign_id: string;
+  lead_id: string;
+  position: number;
+  status: Generated<string>;
+  current_step: Generated<number>;
+  next_step: number | null;
+  next_action_at: MaybeTimestamp;
+  variant_label: string | null;
+  text_hashes: ColumnType<string[], string[] | undefined, string[]>;
+  last_event_at: MaybeTimestamp;
+  error: string | null;
+  created_at: MadeAt;
+}
+
+export interface CampaignLeadEventTable {
+  id: string;
+  workspace_id: string;
+  campaign_id: string;
+  campaign_lead_id: string;
+  event_type: string;
+  step: number | null;
+  variant_label: string | null;
+  metadata: Json;
+  occurred_at: Timestamp;
+}
+
+export interface MailboxTable {
+  workspace_id: string;
+  address: string;
+  wake_at: ColumnType<Date, Date | string | undefined, Date | string>;
+  last_at: MaybeTimestamp;
+  last_interval: Generated<number>;
+  claimed_by: string | null;
+  claim_epoch: Generated<number>;
 }
 
 export interface Tables {
@@ -290,5 +440,14 @@ export interface Tables {
   suppression_entries: SuppressionTable;
   credit_accounts: CreditAccountTable;
   credit_transactions: CreditTransactionTable;
+  credit_reservations: CreditReservationTable;
+  lead_finder_sessions: LeadFinderSessionTable;
+  lead_finder_rows: LeadFinderRowTable;
+  email_finder_jobs: EmailFinderJobTable;
   outbox: OutboxTable;
+  campaigns: CampaignTable;
+  campaign_launches: CampaignLaunchTable;
+  campaign_leads: CampaignLeadTable;
+  campaign_lead_events: CampaignLeadEventTable;
+  mailboxes: MailboxTable;
 }

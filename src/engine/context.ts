@@ -16,6 +16,7 @@ export interface ContextNeeds {
     workspaceName: string;
     autoSpendCredits: number;
     approvalTtlHours: number;
+    creditsSpent: number;
     messages: Message[];
   }>;
   prompts: Prompts;
@@ -48,6 +49,7 @@ export function createContext({ read, prompts, toolBox, sandbox, now }: ContextN
     return {
       messages,
       tainted: history.tainted || page !== undefined,
+      creditsSpent: stored.creditsSpent,
       policy: { autoSpendCredits: stored.autoSpendCredits, approvalTtlHours: stored.approvalTtlHours },
     };
   };

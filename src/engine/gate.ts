@@ -5,9 +5,10 @@
 
 import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
 import type { ApprovalRow } from '../resources/approvals/approvals.ts';
-import type { EffectCall, Ledger } from '../resources/turns/effects.ts';
+import type { EffectCall, Ledger, LedgerRow } from '../resources/turns/effects.ts';
 import { providerKey } from '../resources/turns/effects.ts';
-import type { Approval } from '../runtime/events.ts';
+import { type Caller, mayDo, type Scope } from '../runtime/caller.ts';
+import type { Approval, EffectClass } from '../runtime/events.ts';
 import type { LeasedTurn, Reply, ToolEnd } from '../runtime/ports.ts';
 import type {
   ExecuteContext,
@@ -24,6 +25,7 @@ import {
   makeOutcomeCard,
   proposeCall,
   reasonToAsk,
+  shownOf,
   type ToolBox,
 } from './proposals.ts';
 
@@ -34,6 +36,8 @@ export interface GateNeeds {
   cardOf(turn: LeasedTurn, toolCallId: string): Promise<ApprovalRow | null>;
   newId(): string;
   now(): number;
+  /** Told of faults of ours that became a call's error. */
+  report(error: unknown, turn: LeasedTurn): void;
 }
 
 /** A call of the model, on its way through the gate: plain data, as it stands in graph state. */
@@ -56,12 +60,24 @@ export interface Policy {
   approvalTtlHours: number;
 }
 
-/** What a run lends to the gate. */
-export interface GateRun {
+/** What a call is carried out for. */
+export interface CallRun {
   turn: LeasedTurn;
   reply: Reply;
   signal: AbortSignal;
+}
+
+/** What a run lends to the gate. */
+export interface GateRun extends CallRun {
   policy(): Promise<Policy>;
+}
+
+/** What calls are planned by; the calls of one answer share it. */
+export interface PlanState {
+  tainted: boolean;
+  rejected: readonly string[];
+  /** Credits that pass without asking; it grows by what is planned. */
+  spent: number;
 }
 
 export type Executed =
@@ -72,14 +88,16 @@ export type Executed =
 export type Gate = ReturnType<typeof createGate>;
 
 export function createGate(needs: GateNeeds) {
-  const { toolBox, ledger, cardOf, newId, now } = needs;
+  const { toolBox, ledger, cardOf, newId, now, report } = needs;
 
   /** Computes what a call would do and whether a person is asked. Never throws: a refusal is the call's result. */
   async function plan(
     run: GateRun,
     call: { toolCallId: string; name: string; args: Record<string, unknown> | null },
-    state: { tainted: boolean; rejected: readonly string[]; spent: number },
+    state: PlanState,
   ): Promise<PlannedCall> {
+    // Before anything is waited for: cards then stand in the order of their calls.
+    const [approvalId, createdAt] = [newId(), new Date(now())];
     const planned = {
       toolCallId: call.toolCallId,
       name: call.name,
@@ -102,6 +120,7 @@ export function createGate(needs: GateNeeds) {
     try {
       const context = contextOf(run, call.toolCallId, state.tainted);
       const proposal = await proposeCall(tool, context, call.args);
+      requireScope(run.turn.caller, proposal.effectClass);
       const argsHash = hashProposal(run.turn.workspaceId, tool, proposal);
       const frozen = { ...planned, args: proposal.args, argsHash, credits: proposal.credits };
       if (state.rejected.includes(argsHash)) {
@@ -116,18 +135,22 @@ export function createGate(needs: GateNeeds) {
         credits: state.spent + proposal.credits,
         autoSpend: autoSpendCredits,
       });
-      if (reason === null) return { ...frozen, refusal: null };
+      if (reason === null) {
+        state.spent += proposal.credits;
+        return { ...frozen, refusal: null };
+      }
       const card = makeCard(tool, proposal, argsHash, {
-        approvalId: newId(),
+        approvalId,
         threadId: run.turn.threadId,
         turnId: run.turn.turnId,
         toolCallId: call.toolCallId,
         reason,
-        createdAt: new Date(now()),
+        createdAt,
         ttlHours: approvalTtlHours,
       });
       return { ...frozen, card, refusal: null };
     } catch (error) {
+      if (!(error instanceof ServiceError)) report(error, run.turn);
       return refuse(ended(error));
     }
   }
@@ -145,12 +168,18 @@ export function createGate(needs: GateNeeds) {
         tainted: false,
       };
     try {
-      return await (call.card === null
+      const executed = await (call.card === null
         ? free(run, call, tool, tainted)
         : asked(run, call, call.card, tool, tainted));
+      // As the ledger has it, so that a call that is replayed is not counted twice.
+      if (call.credits > 0) run.reply.usage.credits = await ours(ledger.spent(run.turn));
+      return executed;
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'LEASE_LOST') throw error;
+      // Only the ledger may say how an effect ended that was begun.
+      if (error instanceof LedgerFault) throw error;
       if (run.signal.aborted && !(error instanceof ServiceError)) throw error;
+      if (!(error instanceof ServiceError)) report(error, run.turn);
       return { kind: 'ended', end: ended(error), rejectedHash: null, tainted: false };
     }
   }
@@ -159,6 +188,14 @@ export function createGate(needs: GateNeeds) {
     const context = contextOf(run, call.toolCallId, tainted);
     if (tool.effect === 'none') return done(tool, await (tool as ReadTool<unknown>).run(context, call.args));
     const proposal = await proposeCall(tool, context, call.args);
+    // Between plan and act there may be a crash, and what passed without asking may have become another thing.
+    const { effectClass, credits } = proposal;
+    if (reasonToAsk(effectClass, { tainted, credits, autoSpend: call.credits }) !== null) {
+      throw new ServiceError(
+        'STALE_PROPOSAL',
+        'What this would do has changed since it was planned. Nothing was done; call it again, and a person is asked.',
+      );
+    }
     return perform(run, call, tool, proposal, context, null);
   }
 
@@ -175,6 +212,8 @@ export function createGate(needs: GateNeeds) {
     const card = row.card;
     if (row.status === 'pending') return { kind: 'ask', card };
     const outcome = { kind: 'ended', rejectedHash: null, tainted: false } as const;
+    if (card.kind === 'outcome' && row.status !== 'approved')
+      return { ...outcome, end: unknownEnd('Nobody said how it ended, so it may have happened or not.') };
     if (row.status === 'expired')
       return { ...outcome, end: cancelled('Nobody decided in time. Nothing was done.') };
     if (row.status === 'superseded')
@@ -193,13 +232,37 @@ export function createGate(needs: GateNeeds) {
     // A send that was intended before a crash is judged by the ledger, not by rows that its own doing may have changed.
     const before = tool.effect === 'none' ? null : await ledger.read(run.turn, call.toolCallId);
     const context = contextOf(run, call.toolCallId, tainted, approvedHash, tool.name);
+    const approved = { ...call, args, argsHash: approvedHash };
     if (before !== null)
-      return recover(run, { ...call, args, argsHash: approvedHash }, tool, context, card, before);
+      return recover(run, approved, tool, context, await approvedCard(run, tool, context, row), before);
     const proposal = await proposeCall(tool, context, args);
     const current = hashProposal(run.turn.workspaceId, tool, proposal);
     if (current !== approvedHash)
       return { kind: 'ask', card: await askAgain(run, call, tool, proposal, current) };
-    return perform(run, { ...call, args, argsHash: approvedHash }, tool, proposal, context, card);
+    return perform(run, approved, tool, proposal, context, {
+      ...card,
+      ...shownOf(proposal),
+      args_hash: current,
+    });
+  }
+
+  /** The card as it was approved; of an edit what the edit showed, as far as that can still be computed. */
+  async function approvedCard(
+    run: GateRun,
+    tool: Tool,
+    context: ExecuteContext,
+    { card, executed_args: args, executed_hash: hash }: ApprovalRow,
+  ): Promise<Approval> {
+    if (args === null || hash === null) return card;
+    const edited = { ...card, args, args_hash: hash };
+    const proposal = await proposeCall(tool, context, args).catch(() => null);
+    if (proposal !== null && hashProposal(run.turn.workspaceId, tool, proposal) === hash)
+      return { ...edited, ...shownOf(proposal) };
+    const facts = Object.entries(args).map(([label, value]) => ({
+      label,
+      value: typeof value === 'string' ? value : JSON.stringify(value),
+    }));
+    return { ...edited, title: tool.name, facts, warnings: [], preview: [] };
   }
 
   /** What was approved is not what would happen now: nothing is done, and a new card asks. */
@@ -244,13 +307,15 @@ export function createGate(needs: GateNeeds) {
     if (tool.effect === 'none') return done(tool, await (tool as ReadTool<unknown>).run(context, call.args));
     if (tool.effect === 'inside') {
       const inside = tool as InsideTool<unknown>;
-      return done(
-        tool,
-        await ledger.inside(run.turn, entry, (tx) => inside.runWithin(tx, context, proposal)),
+      const result = await ours(
+        ledger.inside(run.turn, entry, (tx) => inside.runWithin(tx, context, proposal)),
       );
+      return done(tool, result);
     }
     const outside = tool as OutsideTool<unknown>;
-    const intent = await ledger.intend(run.turn, entry, (tx) => outside.intendWithin(tx, context, proposal));
+    const intent = await ours(
+      ledger.intend(run.turn, entry, (tx) => outside.intendWithin(tx, context, proposal)),
+    );
     if ('before' in intent) return recover(run, call, tool, context, card, intent.before);
     if ('done' in intent) return done(tool, intent.done);
     return actAndSettle(run, call, outside, proposal, context, card);
@@ -276,8 +341,10 @@ export function createGate(needs: GateNeeds) {
     card: Approval | null,
     outcome: Outcome,
   ): Promise<Executed> {
-    const result = await ledger.settle(run.turn, call.toolCallId, outcome, (tx) =>
-      tool.settleWithin(tx, context, proposal, outcome),
+    const result = await ours(
+      ledger.settle(run.turn, call.toolCallId, outcome, (tx) =>
+        tool.settleWithin(tx, context, proposal, outcome),
+      ),
     );
     if (outcome.state === 'done') return done(tool, result);
     if (outcome.state === 'failed')
@@ -309,7 +376,7 @@ export function createGate(needs: GateNeeds) {
     tool: Tool,
     context: ExecuteContext,
     card: Approval | null,
-    before: NonNullable<Awaited<ReturnType<Ledger['read']>>>,
+    before: LedgerRow,
   ): Promise<Executed> {
     if (before.state === 'done') return done(tool, before.result);
     if (before.state === 'failed') {
@@ -324,14 +391,10 @@ export function createGate(needs: GateNeeds) {
     const outside = tool as OutsideTool<unknown>;
     const proposal = asApproved(call);
     if (before.state === 'intended' && outside.deduplicates) {
-      await ledger.again(run.turn, call.toolCallId);
+      await ours(ledger.again(run.turn, call.toolCallId, before.approvalId));
       return actAndSettle(run, call, outside, proposal, context, card);
     }
-    const error: ErrorFact = before.error ?? {
-      code: 'EFFECT_UNKNOWN',
-      message: 'The process that carried this out was lost before it heard how it ended.',
-      retryable: false,
-    };
+    const error = before.error ?? LOST;
     return settleOutcome(run, call, outside, proposal, context, card, { state: 'unknown', error });
   }
 
@@ -365,16 +428,16 @@ export function createGate(needs: GateNeeds) {
       };
       return settleOutcome(run, approved, outside, proposal, context, card, { state: 'failed', error });
     }
-    // "retry" was asked for this card; when that attempt is the one that was lost, it is unknown once more.
-    if (before?.state === 'intended' && !outside.deduplicates) {
+    // "retry" allows one more attempt; when that was made already, it is judged like a first one.
+    if (before !== null && before.approvalId === card.approval_id) {
       return recover(run, approved, tool, context, card, before);
     }
-    await ledger.again(run.turn, call.toolCallId);
+    await ours(ledger.again(run.turn, call.toolCallId, card.approval_id));
     return actAndSettle(run, approved, outside, proposal, context, card);
   }
 
   function contextOf(
-    run: GateRun,
+    run: CallRun,
     toolCallId: string,
     tainted: boolean,
     argsHash = '',
@@ -388,6 +451,11 @@ export function createGate(needs: GateNeeds) {
       signal: run.signal,
       providerKey: providerKey(run.turn, { toolCallId, tool, argsHash }),
       progress: (count, total, note) => run.reply.toolProgress(toolCallId, count, total, note),
+      spent({ input_tokens, output_tokens, model_calls }) {
+        run.reply.usage.input_tokens += input_tokens;
+        run.reply.usage.output_tokens += output_tokens;
+        run.reply.usage.model_calls += model_calls;
+      },
     };
   }
 
@@ -405,11 +473,65 @@ export function createGate(needs: GateNeeds) {
     return { ...call, argsHash: null, card: null, credits: 0, refusal: { status: 'error', error } };
   }
 
-  return { plan, execute, overBudget };
+  /**
+   * Before a turn ends early: answers those of its open calls whose effect was begun, by the ledger. What a lost process
+   * left unfinished is not repeated; it is told, and kept, as unknown.
+   */
+  async function answerBegun(run: CallRun): Promise<void> {
+    for (const part of run.reply.parts) {
+      if (part.type !== 'tool' || part.status !== 'running') continue;
+      const tool = toolBox.get(part.name);
+      if (tool === undefined || tool.effect === 'none') continue;
+      const toolCallId = part.tool_call_id;
+      const before = await ledger.read(run.turn, toolCallId);
+      if (before === null) continue;
+      if (before.state === 'intended' && tool.effect === 'outside') {
+        const outcome: Outcome = { state: 'unknown', error: LOST };
+        const proposal = asApproved({ name: part.name, args: part.args, credits: 0 });
+        await ledger.settle(run.turn, toolCallId, outcome, (tx) =>
+          (tool as OutsideTool<unknown>).settleWithin(
+            tx,
+            contextOf(run, toolCallId, true),
+            proposal,
+            outcome,
+          ),
+        );
+      }
+      await run.reply.toolEnd(toolCallId, recordedEnd(before));
+    }
+  }
+
+  return { plan, execute, overBudget, answerBegun };
+}
+
+const LOST: ErrorFact = {
+  code: 'EFFECT_UNKNOWN',
+  message: 'The process that carried this out was lost before it heard how it ended.',
+  retryable: false,
+};
+
+/** How a call ended by its row in the ledger. */
+function recordedEnd({ state, result, error }: LedgerRow): ToolEnd {
+  if (state === 'done') return { status: 'ok', result };
+  if (state === 'failed') return { status: 'error', error: error ?? errorFact(null) };
+  return { status: 'unknown', error: error ?? LOST };
+}
+
+/** A fault of ours while an effect was under way. */
+class LedgerFault extends Error {}
+
+/** A step of the ledger; what it refuses is the call's answer, anything else is not. */
+async function ours<T>(step: Promise<T>): Promise<T> {
+  try {
+    return await step;
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    throw new LedgerFault('an effect could not be recorded', { cause });
+  }
 }
 
 /** The approved arguments as a proposal, for an act whose first half is done: nothing is computed anew. */
-function asApproved(call: PlannedCall): Proposal {
+function asApproved(call: Pick<PlannedCall, 'name' | 'args' | 'credits'>): Proposal {
   return {
     args: call.args,
     stands: {},
@@ -427,6 +549,24 @@ function done(tool: Pick<Tool, 'untrusted'>, result: unknown): Executed {
   return { kind: 'ended', end: { status: 'ok', result }, rejectedHash: null, tainted: tool.untrusted };
 }
 
+/** What a key must be allowed to do itself, its agent may not do for it without that. */
+const SCOPE_NEEDED: Record<EffectClass, Scope> = {
+  read: 'read',
+  write: 'write',
+  spend: 'write',
+  send: 'send',
+  launch: 'send',
+};
+
+function requireScope(caller: Caller, effectClass: EffectClass): void {
+  const scope = SCOPE_NEEDED[effectClass];
+  if (mayDo(caller, scope)) return;
+  throw new ServiceError(
+    'FORBIDDEN',
+    `The API key of this conversation lacks the scope ${scope}, so this cannot be done with it.`,
+  );
+}
+
 function failure(code: 'UNKNOWN_TOOL' | 'INVALID_ARGUMENTS', message: string): ToolEnd {
   return { status: 'error', error: { code, message, retryable: false } };
 }
@@ -439,7 +579,12 @@ function cancelled(message: string): ToolEnd {
   return { status: 'cancelled', error: { code: 'TURN_NOT_LIVE', message, retryable: false } };
 }
 
+function unknownEnd(message: string): ToolEnd {
+  return { status: 'unknown', error: { code: 'EFFECT_UNKNOWN', message, retryable: false } };
+}
+
 function ended(error: unknown): ToolEnd {
   const fact = errorFact(error);
+  if (fact.code === 'EFFECT_UNKNOWN') return unknownEnd(fact.message);
   return { status: fact.code === 'TURN_NOT_LIVE' ? 'cancelled' : 'error', error: fact };
 }

@@ -1,5 +1,6 @@
 /** What the model is shown of a conversation: stored messages as the provider's, fenced, repaired and cut to a window. */
 
+import type { ErrorCode } from '../errors.ts';
 import type { Message, Part } from '../runtime/events.ts';
 import type { ToolEnd } from '../runtime/ports.ts';
 import type { PlainMessage } from './model.ts';
@@ -23,20 +24,22 @@ export function buildHistory(stored: readonly Message[], isUntrusted: (tool: str
   let room = WINDOW_TOKENS;
   let omitted = 0;
   let tainted = false;
+  // The mark on the message says it all, unless the run that would have set it was lost.
+  const holdsStrangers = (part: Part) =>
+    part.type === 'tool' && part.status === 'ok' && isUntrusted(part.name);
   for (const message of [...stored].reverse()) {
     const group =
       message.role === 'assistant'
         ? fromParts(message.parts, isUntrusted)
         : [{ role: 'user' as const, content: message.content }];
     const cost = estimateTokens(group);
+    // Also of what falls out of the window: it may live on in what was said of it.
+    tainted ||= message.metadata.tainted === true || message.parts.some(holdsStrangers);
     if (omitted > 0 || (kept.length > 0 && cost > room)) {
       omitted += 1;
-      // What fell out of the window may live on in what was said of it.
-      tainted ||= message.metadata.tainted === true;
       continue;
     }
     room -= cost;
-    tainted ||= message.metadata.tainted === true;
     kept.unshift(group);
   }
   const messages = kept.flat();
@@ -102,7 +105,25 @@ export function toolContent(end: ToolEnd, untrusted: boolean): string {
   }
   const { code, message } = end.error;
   if (end.status === 'rejected') return JSON.stringify({ status: 'rejected', reason: message });
-  return JSON.stringify({ status: end.status, error: { code, message } });
+  const failure = { status: end.status, error: { code, message } };
+  return JSON.stringify(
+    quotesStrangers(end) ? { __untrusted_third_party_content: true, content: failure } : failure,
+  );
+}
+
+/** Codes whose sentence may repeat what a mail server, a model provider or a lead's field says. */
+const QUOTING: readonly ErrorCode[] = [
+  'MAIL_REFUSED',
+  'MODEL_REFUSED',
+  'MODEL_RATE_LIMITED',
+  'MODEL_UNAVAILABLE',
+  'MODEL_STREAM_BROKEN',
+  'TOOL_FAILED',
+];
+
+/** Whether a call that failed says so in words that a stranger may have written. */
+export function quotesStrangers(end: ToolEnd): boolean {
+  return end.status !== 'ok' && QUOTING.includes(end.error.code);
 }
 
 /** Adds a truthful result for every call that lacks one, and drops results without a call, so that a provider accepts the rest. */

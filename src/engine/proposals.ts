@@ -131,6 +131,12 @@ export interface CardNeeds {
   ttlHours: number;
 }
 
+/** What a card shows of a proposal. */
+export function shownOf(proposal: Proposal) {
+  const { args, title, facts, preview, consequence } = proposal;
+  return { args, title, facts, warnings: worstFirst(proposal.warnings), preview, consequence };
+}
+
 /** The card that asks for a decision on this proposal. */
 export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs: CardNeeds): Approval {
   return {
@@ -140,15 +146,10 @@ export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs
     tool_call_id: needs.toolCallId,
     tool: tool.name,
     kind: 'proposal',
-    title: proposal.title,
     reason: needs.reason,
-    args: proposal.args,
     args_hash: argsHash,
     args_schema: schemaOf(tool),
-    facts: proposal.facts,
-    warnings: worstFirst(proposal.warnings),
-    preview: proposal.preview,
-    consequence: proposal.consequence,
+    ...shownOf(proposal),
     allowed_decisions: ['approve', 'edit', 'reject'],
     status: 'pending',
     created_at: needs.createdAt.toISOString(),
@@ -200,15 +201,7 @@ export function createProposer({ toolBox }: { toolBox: ToolBox }) {
         },
         args,
       );
-      return {
-        args: proposal.args,
-        args_hash: hashProposal(caller.workspaceId, tool, proposal),
-        title: proposal.title,
-        facts: proposal.facts,
-        warnings: worstFirst(proposal.warnings),
-        preview: proposal.preview,
-        consequence: proposal.consequence,
-      };
+      return { ...shownOf(proposal), args_hash: hashProposal(caller.workspaceId, tool, proposal) };
     },
   };
 }

@@ -12,13 +12,15 @@ import type { Approval } from '../runtime/events.ts';
 import type { Engine, LeasedTurn, LegOutcome, Performance } from '../runtime/ports.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { createCheckpointer } from './checkpointer.ts';
-import type { GateRun, Policy } from './gate.ts';
+import type { CallRun, GateRun, Policy } from './gate.ts';
 import type { PlainMessage } from './model.ts';
 
 /** What the model is shown before this turn's own messages, and the workspace's limits. */
 export interface TurnContext {
   messages: PlainMessage[];
   tainted: boolean;
+  /** What the turn's calls have captured before this run began, by the ledger. */
+  creditsSpent: number;
   policy: Policy;
 }
 
@@ -41,6 +43,8 @@ export interface EngineNeeds {
   checkpoints: CheckpointStore;
   modelName: string;
   readContext(turn: LeasedTurn): Promise<TurnContext>;
+  /** Answers the turn's open calls whose effect was begun, by the ledger (gate.ts). */
+  answerBegun(run: CallRun): Promise<void>;
   /** Supersteps a run may take; the budgets end it before that. */
   recursionLimit: number;
   now(): number;
@@ -66,7 +70,11 @@ export function createEngine(needs: EngineNeeds): Engine {
         signal,
         startedAt: now(),
         context() {
-          context ??= readContext(turn);
+          context ??= readContext(turn).then((read) => {
+            // A run that was lost told nobody what it had spent; what this one spent meanwhile is counted already.
+            reply.usage.credits = Math.max(reply.usage.credits, read.creditsSpent);
+            return read;
+          });
           return context;
         },
         policy: async () => (await run.context()).policy,
@@ -109,6 +117,8 @@ export function createEngine(needs: EngineNeeds): Engine {
       }
     },
 
+    answerBegun: ({ turn, reply, signal }) => needs.answerBegun({ turn, reply, signal }),
+
     async completedCalls(turn) {
       const root = (await checkpoints.read(turn.turnId)).find((row) => row.ns === '');
       if (root === undefined) return 0;
@@ -150,7 +160,9 @@ function interruptsOf(result: unknown): Approval[] {
   ) {
     return [];
   }
-  return result.__interrupt__.map((one: { value: { approval: Approval } }) => one.value.approval);
+  const cards = result.__interrupt__.map((one: { value: { approval: Approval } }) => one.value.approval);
+  // LangGraph gives them in no order; ids ascend in the order of the calls.
+  return cards.sort((one: Approval, other: Approval) => (one.approval_id < other.approval_id ? -1 : 1));
 }
 
 /** The run that a node works for. */

@@ -10,14 +10,17 @@ export const JSON_BODY_LIMIT = 256 * 1024;
  * Reads and parses the body; `undefined` where there is none.
  * Throws `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` or `INVALID_JSON`.
  */
-export async function readJsonBody(incoming: IncomingMessage): Promise<unknown> {
+export async function readJsonBody(
+  incoming: IncomingMessage,
+  limit: number = JSON_BODY_LIMIT,
+): Promise<unknown> {
   const declared = Number(incoming.headers['content-length'] ?? 0);
-  if (declared > JSON_BODY_LIMIT) throw tooLarge();
+  if (declared > limit) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of incoming) {
     size += chunk.length;
-    if (size > JSON_BODY_LIMIT) throw tooLarge();
+    if (size > limit) throw tooLarge(limit);
     chunks.push(chunk);
   }
   if (size === 0) return undefined;
@@ -36,8 +39,8 @@ export async function readJsonBody(incoming: IncomingMessage): Promise<unknown> 
   }
 }
 
-function tooLarge(): ServiceError {
-  return new ServiceError('BODY_TOO_LARGE', `A JSON body may have at most ${JSON_BODY_LIMIT / 1024} KiB.`, {
+function tooLarge(limit: number): ServiceError {
+  return new ServiceError('BODY_TOO_LARGE', `This body may have at most ${limit / 1024} KiB.`, {
     headers: { connection: 'close' },
   });
 }

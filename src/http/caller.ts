@@ -26,6 +26,8 @@ export interface SessionClaims {
   workspaceId: string;
   email: string | null;
   plan: string;
+  /** Milliseconds of the epoch. */
+  expiresAt: number;
 }
 
 export interface AuthenticateNeeds {
@@ -42,6 +44,8 @@ export const DEV_WORKSPACE = '00000000-0000-7000-8000-000000000001';
 export const DEV_HEADER = 'x-overture-client';
 
 const API_KEY = /^bav_(live|test)_[A-Za-z0-9_-]{43}$/;
+const PROXY_HEADER =
+  /^(forwarded|x-forwarded-.+|x-real-ip|x-original-.+|via|cf-connecting-ip|true-client-ip)$/;
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
 
 /** One sentence for every failure, so that an answer does not tell which part was wrong. */
@@ -116,13 +120,16 @@ function refuseForeignReach(incoming: IncomingMessage): void {
       'Dev mode answers to localhost, 127.0.0.1 and [::1] only. Set AUTH_MODE=jwt to serve other names.',
     );
   }
-  for (const name of ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via']) {
-    if (incoming.headers[name] !== undefined) {
-      refuse('Dev mode cannot be reached through a proxy. Set AUTH_MODE=jwt.');
-    }
+  if (Object.keys(incoming.headers).some((name) => PROXY_HEADER.test(name))) {
+    refuse('Dev mode cannot be reached through a proxy. Set AUTH_MODE=jwt.');
   }
   if (origin !== undefined && origin !== `http://${host}`) {
     refuse('Dev mode answers to its own page only. Set AUTH_MODE=jwt and CORS_ORIGINS for other origins.');
+  }
+  // What a browser says of a request that another site's page caused, also where it sends no Origin.
+  const site = incoming.headers['sec-fetch-site'];
+  if (site === 'cross-site' || site === 'same-site') {
+    refuse('Dev mode answers to its own page only, not to what another site loads from it.');
   }
   const writes = incoming.method !== 'GET' && incoming.method !== 'HEAD' && incoming.method !== 'OPTIONS';
   const json = /^application\/([a-z0-9.+-]+\+)?json\b/i.test(incoming.headers['content-type'] ?? '');

@@ -1,9 +1,10 @@
 /** Checks session tokens with jose: HS256 by a shared secret, or the keys of one fixed JWKS address. */
 
 import { createHash } from 'node:crypto';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { ServiceError } from '../errors.ts';
 import type { SessionClaims } from './caller.ts';
+import { createKeySet } from './key-set.ts';
 
 export interface JwtSettings {
   secret: string | null;
@@ -12,11 +13,14 @@ export interface JwtSettings {
   audience: string | null;
 }
 
+/** Seconds by which two clocks may differ. */
+const TOLERANCE_SECONDS = 30;
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Makes the check. It throws `UNAUTHORIZED` for any fault of a token, `DATABASE_UNAVAILABLE`'s sibling 502 never: a JWKS that cannot be read is a 401 with its own sentence. */
+/** Makes the check. It throws `UNAUTHORIZED` for any fault of a token, and `SIGN_IN_UNAVAILABLE` while no keys could be read. */
 export function createVerifyToken(settings: JwtSettings): (token: string) => Promise<SessionClaims> {
-  const options: JWTVerifyOptions = { requiredClaims: ['exp', 'sub'], clockTolerance: 30 };
+  const options: JWTVerifyOptions = { requiredClaims: ['exp', 'sub'], clockTolerance: TOLERANCE_SECONDS };
   if (settings.issuer !== null) options.issuer = settings.issuer;
   if (settings.audience !== null) options.audience = settings.audience;
   const verify = createVerify(settings, options);
@@ -24,6 +28,7 @@ export function createVerifyToken(settings: JwtSettings): (token: string) => Pro
     try {
       return claimsOf(await verify(token), settings.issuer);
     } catch (cause) {
+      if (cause instanceof ServiceError) throw cause;
       const expired = cause instanceof errors.JWTExpired;
       throw new ServiceError(
         'UNAUTHORIZED',
@@ -41,10 +46,7 @@ function createVerify(
   options: JWTVerifyOptions,
 ): (token: string) => Promise<JWTPayload> {
   if (settings.jwksUrl !== null) {
-    const keys = createRemoteJWKSet(new URL(settings.jwksUrl), {
-      cooldownDuration: 30_000,
-      cacheMaxAge: 600_000,
-    });
+    const keys = createKeySet(settings.jwksUrl);
     const asymmetric = {
       ...options,
       algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA'],
@@ -61,6 +63,7 @@ function claimsOf(payload: JWTPayload, issuer: string | null): SessionClaims {
   const metadata = isRecord(payload.app_metadata) ? payload.app_metadata : {};
   const named = metadata.workspace_id;
   if (userId === '' || userId.length > 255) throw new Error('the subject is empty or too long');
+  if (!userId.isWellFormed() || userId.includes('\0')) throw new Error('the subject cannot be stored');
   if (named !== undefined && (typeof named !== 'string' || !UUID.test(named))) {
     throw new Error('app_metadata.workspace_id is not a UUID');
   }
@@ -69,6 +72,7 @@ function claimsOf(payload: JWTPayload, issuer: string | null): SessionClaims {
     workspaceId: (named ?? ownWorkspace(issuer ?? '', userId)).toLowerCase(),
     email: typeof payload.email === 'string' ? payload.email : null,
     plan: typeof metadata.plan === 'string' ? metadata.plan : 'free',
+    expiresAt: ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1000,
   };
 }
 

@@ -5,7 +5,12 @@ import { ServiceError } from '../errors.ts';
 import { type Caller, principalOf } from '../runtime/caller.ts';
 
 /** Requests a minute by plan; a plan that is not listed gets `standard`. */
-const REQUESTS_A_MINUTE: Record<string, number> = { free: 300, standard: 3000, dev: 60_000 };
+const STANDARD = 3000;
+const REQUESTS_A_MINUTE = new Map([
+  ['free', 300],
+  ['standard', STANDARD],
+  ['dev', 60_000],
+]);
 
 export interface RateLimit {
   /** Counts one request; throws `RATE_LIMITED`. Answers the headers that keys get (contract, x-rate-limit-notes). */
@@ -16,7 +21,7 @@ export function createRateLimit({ now }: { now(): number }): RateLimit {
   const limiters = new Map<number, RateLimiterMemory>();
   return {
     async take(caller) {
-      const points = REQUESTS_A_MINUTE[caller.plan] ?? REQUESTS_A_MINUTE.standard ?? 0;
+      const points = REQUESTS_A_MINUTE.get(caller.plan) ?? STANDARD;
       let limiter = limiters.get(points);
       if (limiter === undefined) {
         limiter = new RateLimiterMemory({ points, duration: 60 });

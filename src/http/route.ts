@@ -49,6 +49,8 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
   body?: B;
   /** True where the body may be left out. */
   optionalBody?: boolean;
+  /** Bytes the body may have; without it the limit of all JSON bodies. */
+  bodyLimit?: number;
   /** A multipart/form-data body that the handler reads from `incoming`; the names are for the documentation. */
   upload?: Record<string, string>;
   /** The handler keeps its own record of Idempotency-Key (chat does, inside its transaction). */

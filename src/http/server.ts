@@ -48,8 +48,13 @@ export function createHttpServer(needs: HttpNeeds): Server {
   }
   koa.use(router.routes());
   koa.use((context) => {
-    const known = needs.routes.some((route) => matches(route.path, context.path));
-    if (known) throw new ServiceError('METHOD_NOT_ALLOWED', `${context.method} is not possible here.`);
+    const known = needs.routes.filter((route) => matches(route.path, context.path));
+    if (known.length > 0) {
+      const allow = [...new Set(known.map((route) => route.method))].join(', ');
+      throw new ServiceError('METHOD_NOT_ALLOWED', `${context.method} is not possible here; use ${allow}.`, {
+        headers: { allow },
+      });
+    }
     throw new ServiceError('NOT_FOUND', 'There is no such address. See /docs for those that exist.');
   });
 
@@ -62,12 +67,12 @@ export function createHttpServer(needs: HttpNeeds): Server {
   return server;
 }
 
+/** Whether a path is one of the pattern's, with or without its last slash. */
 function matches(pattern: string, path: string): boolean {
-  const expected = pattern.split('/');
-  const found = path.split('/');
+  const [expected = [], found = []] = [pattern, path].map((one) => one.replace(/(.)\/$/, '$1').split('/'));
   return (
     expected.length === found.length &&
-    expected.every((part, index) => part.startsWith('{') || part === found[index])
+    expected.every((part, index) => part === found[index] || (part.startsWith('{') && found[index] !== ''))
   );
 }
 
@@ -147,7 +152,7 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
     route.query === undefined ? undefined : parseInput(route.query, { ...context.query }, 'query');
   let body: unknown;
   if (route.body !== undefined) {
-    const raw = await readJsonBody(incoming);
+    const raw = await readJsonBody(incoming, route.bodyLimit);
     body = raw === undefined && route.optionalBody === true ? {} : raw;
     body = parseInput(route.body, body, 'body');
   }

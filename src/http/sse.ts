@@ -19,6 +19,8 @@ export interface EventStreamNeeds {
   draining: AbortSignal;
   /** Checked from time to time; false ends the stream (a revoked key, an expired token). */
   mayGoOn?(): Promise<boolean>;
+  /** The last frames where the stream ends before its story does; without it the time after which to come back. */
+  farewell?: string;
 }
 
 /** A comment after so much silence (design.md §4). */
@@ -40,6 +42,9 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
   let ended = false;
   let wanted = false;
   let reading = false;
+  /** What was read, and how much of it is sent: texts are the journal's own until they are made into frames. */
+  let read: readonly JournalEvent[] = [];
+  let sent = 0;
   let stopPing = () => {};
   let stopRecheck = () => {};
 
@@ -59,6 +64,7 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
   function end(): void {
     if (ended) return;
     ended = true;
+    read = [];
     stopPing();
     stopRecheck();
     draining.removeEventListener('abort', leave);
@@ -75,41 +81,54 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
   /** Sends what there is while the client takes it; then waits for the one that is missing. */
   function pump(): void {
     while (wanted && !ended && !reading) {
+      if (sent < read.length) {
+        send();
+        continue;
+      }
       const next = reader.next(BATCH);
       if (next instanceof Promise) {
         reading = true;
         next.then(
           (events) => {
             reading = false;
-            if (send(events)) pump();
+            if (take(events)) pump();
           },
           (error: Error) => stream.destroy(error),
         );
         return;
       }
-      if (!send(next)) return;
+      if (!take(next)) return;
     }
   }
 
-  /** Whether to look for more at once. */
-  function send(events: readonly JournalEvent[]): boolean {
+  /** Whether there is something to send. */
+  function take(events: readonly JournalEvent[]): boolean {
     if (ended) return false;
-    if (events.length === 0) {
-      if (needs.endWhenRead?.() === true) finish();
-      else reader.onMore(pump);
-      return false;
-    }
+    read = events;
+    sent = 0;
+    if (events.length > 0) return true;
+    if (needs.endWhenRead?.() === true) finish();
+    else reader.onMore(pump);
+    return false;
+  }
+
+  /** Makes frames of what was read, as many as the stream may hold. */
+  function send(): void {
     let text = '';
-    for (const event of events) {
+    for (; sent < read.length && text.length < BUFFER_BYTES; sent += 1) {
+      const event = read[sent];
+      if (event === undefined) continue;
       text += frame(event);
       if (until(event)) {
         finish(text);
-        return false;
+        return;
       }
     }
+    if (sent === read.length) read = [];
+    // Not every event is a frame in every protocol.
+    if (text === '') return;
     ping();
     wanted = stream.push(text);
-    return wanted;
   }
 
   function ping(): void {
@@ -123,16 +142,17 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
   }
 
   function recheck(): void {
+    if (ended) return;
     stopRecheck = clock.after(RECHECK_MS, () => {
       needs.mayGoOn?.().then(
-        (may) => (may ? recheck() : finish()),
+        (may) => (may ? recheck() : finish(needs.farewell)),
         () => recheck(),
       );
     });
   }
 
   function leave(): void {
-    finish('retry: 500\n\n');
+    finish(needs.farewell ?? 'retry: 500\n\n');
   }
 
   stream.push(`retry: 1000\n\n${needs.prelude ?? ''}`);

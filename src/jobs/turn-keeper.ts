@@ -5,6 +5,7 @@ import type { Listener } from '../db/listen.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../runtime/ports.ts';
 import type { Turns } from '../runtime/turn.ts';
+import { createRounds } from './rounds.ts';
 
 export interface TurnKeeperNeeds {
   turns: Turns;
@@ -32,56 +33,17 @@ export function createTurnKeeper({
   clock,
   log,
 }: TurnKeeperNeeds) {
-  let stopped = false;
-  const cancels = new Set<() => void>();
-  const atWork = new Set<Promise<void>>();
-
-  /** Does `work` every `ms`, never twice at once; a failure is logged and the next round tries again. */
-  function every(ms: number, what: string, work: () => Promise<unknown>): () => void {
-    let busy = false;
-    let again = false;
-    let cancel = () => {};
-    const round = (): void => {
-      cancel();
-      cancels.delete(cancel);
-      if (stopped) return;
-      if (busy) {
-        again = true;
-        return;
-      }
-      busy = true;
-      const done = work()
-        .then(
-          () => {},
-          (error) => log.warn({ err: error }, `${what} failed; it is tried again`),
-        )
-        .finally(() => {
-          atWork.delete(done);
-          busy = false;
-          if (stopped) return;
-          if (again) {
-            again = false;
-            round();
-            return;
-          }
-          cancel = clock.after(ms, round);
-          cancels.add(cancel);
-        });
-      atWork.add(done);
-    };
-    round();
-    return round;
-  }
+  const rounds = createRounds({ clock, log });
 
   return {
     /** Begins; what a dead process left is taken over at once. */
     start(): void {
-      every((leaseSeconds * 1000) / 3, 'renewing leases', () => turns.renew());
-      const sweep = every(SWEEP_MS, 'the sweep', async () => {
+      rounds.every((leaseSeconds * 1000) / 3, 'renewing leases', () => turns.renew());
+      const sweep = rounds.every(SWEEP_MS, 'the sweep', async () => {
         await turns.takeOver(TAKE);
         await expire(50);
       });
-      every(PRUNE_MS, 'pruning', () => prune(runtimePool));
+      rounds.every(PRUNE_MS, 'pruning', () => prune(runtimePool));
       listener.onWakeup((wakeup) => {
         if (wakeup.kind === 'cancel') turns.cancelHere(wakeup.turnId);
         if (wakeup.kind === 'inbox') turns.inbox(wakeup.turnId);
@@ -90,11 +52,7 @@ export function createTurnKeeper({
     },
 
     /** Stops the sweeps. Leases are renewed until the drain is over, so that is stopped by `stop` alone. */
-    async stop(): Promise<void> {
-      stopped = true;
-      for (const cancel of cancels) cancel();
-      await Promise.allSettled(atWork);
-    },
+    stop: () => rounds.stop(),
   };
 }
 

@@ -18,6 +18,8 @@ export interface Caller {
   /** Id of the API key that was used, if one was. */
   keyId: string | null;
   plan: string;
+  /** When the session ends that was signed in with, in milliseconds of the epoch; absent where nothing ends by itself. */
+  expiresAt?: number;
 }
 
 /** Whether the caller may do what `scope` names. */

@@ -170,6 +170,11 @@ export interface Engine {
    * or from its stored input where there is none; decisions are read from their rows, so going on is always the same call.
    */
   perform(performance: Performance): Promise<LegOutcome>;
+  /**
+   * Before the turn is cancelled or failed: answers those of its open calls whose effect was begun with what is known of
+   * it. Nothing is done again.
+   */
+  answerBegun(performance: Omit<Performance, 'drain'>): Promise<void>;
   /** How many model calls the turn's last checkpoint holds: what was told of later ones is told again. */
   completedCalls(turn: LeasedTurn): Promise<number>;
 }

@@ -1,7 +1,8 @@
 /** The assistant's message as it is made: each step is told to the journal, and the same events make the parts. */
 
+import type { ErrorFact } from '../errors.ts';
 import type { Approval, NewEvent, Part, Usage } from './events.ts';
-import type { LiveRun } from './journal.ts';
+import { type LiveRun, storable } from './journal.ts';
 import type { InboxFact, LeasedTurn, Reply } from './ports.ts';
 
 /** The reply as turn.ts sees it: what an engine may do, and what begins and ends a run. */
@@ -23,6 +24,8 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
   const usage: Usage = { ...turn.usage };
   /** The text or reasoning part that is being told. */
   let open: { index: number; type: 'text' | 'reasoning'; call: number } | null = null;
+  /** Half a surrogate pair at the end of a delta: its other half is still to come. */
+  let half = '';
   const ends = new Map<string, Promise<void>>();
 
   function tell(event: NewEvent): void {
@@ -32,6 +35,8 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
 
   function closePart(): void {
     if (open === null) return;
+    if (half !== '') write(open, storable(half));
+    half = '';
     const { index, type, call } = open;
     open = null;
     const part = parts[index];
@@ -46,9 +51,18 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
       open = { index: parts.length, type, call };
       tell({ type: `${type}-start`, data: { message_id: turn.messageId, call, part: open.index } });
     }
-    const part = parts[open.index];
+    const text = half + delta;
+    const last = text.charCodeAt(text.length - 1);
+    half = last >= 0xd800 && last <= 0xdbff ? text.slice(-1) : '';
+    write(open, storable(half === '' ? text : text.slice(0, -1)));
+  }
+
+  /** What is kept and what is told are the same text: the one that the database can hold. */
+  function write({ index, type, call }: NonNullable<typeof open>, delta: string): void {
+    if (delta === '') return;
+    const part = parts[index];
     if (part?.type === type) part.text += delta;
-    run.delta({ type: `${type}-delta`, data: { message_id: turn.messageId, call, part: open.index, delta } });
+    run.delta({ type: `${type}-delta`, data: { message_id: turn.messageId, call, part: index, delta } });
   }
 
   function toolIndex(toolCallId: string): number {
@@ -125,6 +139,7 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
     },
     resetTo(calls) {
       open = null;
+      half = '';
       const kept = parts.findIndex((part) => part.call > calls);
       tell({
         type: 'message-reset',
@@ -164,6 +179,11 @@ export function closingEvents(
   how: 'cancelled' | 'failed' | 'superseded' | 'expired',
 ): NewEvent[] {
   const events: NewEvent[] = [];
+  const inDoubt = new Set(
+    parts.flatMap((part) =>
+      part.type === 'approval' && part.approval.kind === 'outcome' ? [part.approval.tool_call_id] : [],
+    ),
+  );
   for (const part of parts) {
     if (part.type === 'approval' && part.approval.status === 'pending') {
       const status = how === 'expired' ? 'expired' : 'superseded';
@@ -172,16 +192,24 @@ export function closingEvents(
     if (part.type === 'tool' && part.status === 'running') {
       events.push({
         type: 'tool-end',
-        data: {
-          tool_call_id: part.tool_call_id,
-          status: how === 'failed' ? 'error' : 'cancelled',
-          error: { code: 'TURN_NOT_LIVE', message: CLOSED_BECAUSE[how], retryable: false },
-        },
+        data: inDoubt.has(part.tool_call_id)
+          ? { tool_call_id: part.tool_call_id, status: 'unknown', error: IN_DOUBT }
+          : {
+              tool_call_id: part.tool_call_id,
+              status: how === 'failed' ? 'error' : 'cancelled',
+              error: { code: 'TURN_NOT_LIVE', message: CLOSED_BECAUSE[how], retryable: false },
+            },
       });
     }
   }
   return events;
 }
+
+const IN_DOUBT: ErrorFact = {
+  code: 'EFFECT_UNKNOWN',
+  message: 'Nobody said how it ended, so it may have happened or not.',
+  retryable: false,
+};
 
 const CLOSED_BECAUSE = {
   cancelled: 'Cancelled before it was carried out. Nothing was done.',

@@ -77,26 +77,36 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
     const run = journal.open(turn, told);
     const reply = createReply({ turn, run });
     const flight = inFlight.add(turn);
+    const inbox = openInbox(flight, reply);
     run.onLost(() => flight.lose());
-    flight.onInbox(() => passInbox(flight, reply));
+    flight.onInbox(inbox.pass);
     if (turn.cancelRequested) flight.cancel();
     try {
-      // What a lost run told of unfinished model calls is taken back.
-      if (turn.runKind === 'recovery') reply.resetTo(await engine.completedCalls(turn));
+      if (turn.runKind === 'recovery') {
+        // What a lost run told of unfinished model calls is taken back; what was left for it is told.
+        reply.resetTo(await engine.completedCalls(turn));
+        await inbox.pass();
+      }
+      let outcome = await perform(turn, reply, flight);
       for (;;) {
-        const outcome = await perform(turn, reply, flight);
         if (flight.lost) return;
         if (outcome.status === 'drained') {
           await run.flushed();
           await store.release(turn);
           return;
         }
+        await inbox.hold();
+        if (outcome.status === 'cancelled' || outcome.status === 'failed')
+          await engine.answerBegun({ turn, reply, signal: flight.signal });
         const settled = await settle(turn, run, reply, outcome);
         if (settled === 'settled') return void (await store.tellInbox(turn.threadId));
         if (settled === 'lost') return flight.lose();
         if (settled === 'cancel-requested') flight.cancel();
-        // A decision came while its siblings were carried out: the run goes on with it.
         else turn.decisions = await store.countDecisions(turn);
+        await inbox.resume();
+        // A decision came while its siblings were carried out: a run that would wait goes on with it, one that ends has
+        // carried it out already and ends now that it is told.
+        if (outcome.status === 'waiting') outcome = await perform(turn, reply, flight);
       }
     } catch (error) {
       // The database refuses or is away: the lease runs out and whoever finds it goes on from the last checkpoint.
@@ -139,7 +149,13 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
       message: {
         status: status === 'completed' ? 'complete' : 'partial',
         ...message,
-        metadata: { model: engine.modelName, tainted: reply.tainted },
+        metadata: {
+          model: engine.modelName,
+          tainted: reply.tainted,
+          ended: status,
+          usage: { ...reply.usage },
+          ...(error === null ? {} : { error }),
+        },
       },
       rows: sealed.rows,
       inboxIds: sealed.inboxIds,
@@ -154,18 +170,35 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
     return settled;
   }
 
-  /** Numbers and tells what others did to the conversation meanwhile; one at a time, so that nothing is told twice. */
-  function passInbox(flight: Flight, reply: OpenReply): void {
+  /**
+   * Numbers and tells what others did to the conversation meanwhile: one at a time, so that nothing is told twice, and
+   * never while the run is being settled, as it would be numbered behind the run's end.
+   */
+  function openInbox(flight: Flight, reply: OpenReply) {
+    let held = false;
+    let last: Promise<void> = Promise.resolve();
     const work = async () => {
-      if (flight.lost) return;
+      if (held || flight.lost) return;
       for (const fact of await store.readInbox(flight.turn)) await reply.pass(fact);
     };
-    const queue = (inboxQueues.get(flight) ?? Promise.resolve())
-      .then(work)
-      .catch((error) => report(error, flight.turn));
-    inboxQueues.set(flight, queue);
+    const pass = (): Promise<void> => {
+      last = last.then(work).catch((error) => {
+        if (!flight.lost) report(error, flight.turn);
+      });
+      return last;
+    };
+    return {
+      pass,
+      hold(): Promise<void> {
+        held = true;
+        return last;
+      },
+      resume(): Promise<void> {
+        held = false;
+        return pass();
+      },
+    };
   }
-  const inboxQueues = new WeakMap<Flight, Promise<void>>();
 
   function refuseWhenDraining(): void {
     if (!draining.signal.aborted) return;

@@ -3,6 +3,8 @@
 import type { Database } from '../db/database.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import type { Datasets } from '../resources/datasets/datasets.ts';
+import type { EmailFinder } from '../resources/email-finder/email-finder.ts';
+import type { LeadFinder } from '../resources/lead-finder/lead-finder.ts';
 import type { Leads } from '../resources/leads/leads.ts';
 import type { Mailer } from '../resources/outbox/mailer.ts';
 import type { Outbox } from '../resources/outbox/outbox.ts';
@@ -10,6 +12,8 @@ import type { Personalization } from '../resources/personalization/personalizati
 import type { SenderProfiles } from '../resources/sender-profiles/sender-profiles.ts';
 import type { Suppression } from '../resources/suppression/suppression.ts';
 import type { Templates } from '../resources/templates/templates.ts';
+import { createFindEmailTool } from './find-email.ts';
+import { createFindLeadsTool } from './find-leads.ts';
 import { createGetCreditBalanceTool } from './get-credit-balance.ts';
 import { createListDatasetsTool } from './list-datasets.ts';
 import { createListOutboxTool } from './list-outbox.ts';
@@ -28,6 +32,8 @@ export interface ToolNeeds {
   senderProfiles: SenderProfiles;
   templates: Templates;
   credits: Credits;
+  leadFinder: LeadFinder;
+  emailFinder: EmailFinder;
   outbox: Outbox;
   personalization: Personalization;
   suppression: Suppression;
@@ -38,6 +44,8 @@ export function createTools(needs: ToolNeeds): Tool[] {
   return [
     createListDatasetsTool(needs),
     createSearchLeadsTool(needs),
+    createFindLeadsTool(needs),
+    createFindEmailTool(needs),
     createListSenderProfilesTool(needs),
     createListTemplatesTool(needs),
     createGetCreditBalanceTool(needs),

@@ -20,13 +20,14 @@ export function createPersonalizeEmailTool({ personalization }: { personalizatio
     schema,
     untrusted: true,
     effect: 'none',
-    async run({ caller, signal }, { lead_id, sender_profile_id, template_id, instructions }) {
+    async run({ caller, signal, spent }, { lead_id, sender_profile_id, template_id, instructions }) {
       const { to, subject, body, commonality } = await personalization.writeForLead(caller, {
         leadId: lead_id,
         senderProfileId: sender_profile_id,
         templateId: template_id,
         instructions,
         signal,
+        spent,
       });
       const grounds = commonality === null ? null : { text: commonality.text, field: commonality.field };
       return { lead_id, to, subject, body, commonality: grounds };

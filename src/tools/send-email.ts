@@ -7,6 +7,7 @@ import { errorFact, ServiceError } from '../errors.ts';
 import { fingerprint as leadFingerprint } from '../resources/leads/leads.ts';
 import type { Lead } from '../resources/leads/schema.ts';
 import { visibleText } from '../resources/leads/visible-text.ts';
+import { withFooter } from '../resources/outbox/footer.ts';
 import { formatMailbox, type Mailer, parseMailbox } from '../resources/outbox/mailer.ts';
 import type { Outbox } from '../resources/outbox/outbox.ts';
 import type { OutboxMail } from '../resources/outbox/schema.ts';
@@ -242,18 +243,6 @@ function fromAddress(fromEmail: string | null, caller: Caller): string {
     'NO_SENDER_PROFILE',
     'The sender profile names no mailbox to send from. Set from_email in its sender_data.',
   );
-}
-
-/** The text as it leaves: the sender's postal address stands below it, unless the text has it already. */
-function withFooter(body: string, postalAddress: string | null): string {
-  const written = body.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
-  const postal = (postalAddress ?? '').trim().replaceAll(/\s*[\r\n]+\s*/g, ', ');
-  if (postal === '' || flat(written).includes(flat(postal))) return written;
-  return `${written}\n\n-- \n${postal}`;
-}
-
-function flat(value: string): string {
-  return value.replaceAll(/[\s,]+/g, ' ').toLowerCase();
 }
 
 function nameOf(lead: Lead | null): string | null {

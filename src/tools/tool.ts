@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { WorkspaceTransaction } from '../db/database.ts';
 import type { ErrorFact } from '../errors.ts';
 import type { Caller } from '../runtime/caller.ts';
-import type { EffectClass, Fact, Preview, Warning } from '../runtime/events.ts';
+import type { EffectClass, Fact, Preview, Usage, Warning } from '../runtime/events.ts';
 
 /** Where a proposal is made. */
 export interface ProposeContext {
@@ -21,7 +21,12 @@ export interface ExecuteContext extends ProposeContext {
   /** Our key for the provider: the same for every attempt of this call. */
   providerKey: string;
   progress(done: number, total: number, note: string): void;
+  /** Counts what models used for this call into the turn's usage and budgets, whether the call succeeds or not. */
+  spent(usage: ModelUsage): void;
 }
+
+/** What models used. */
+export type ModelUsage = Pick<Usage, 'input_tokens' | 'output_tokens' | 'model_calls'>;
 
 /**
  * What one call would do, computed without doing it: the same input in the same state gives the same proposal.

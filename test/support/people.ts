@@ -41,10 +41,19 @@ export async function createPerson(url: string, options: PersonOptions): Promise
   return personOf(url, await signToken(options));
 }
 
+/** The one user of dev mode. */
+export function createLocalPerson(url: string): Person {
+  return personOf(url, '', { 'x-overture-client': 'test' });
+}
+
 /** Whoever holds this token or key. */
-export function personOf(url: string, token: string): Person {
+export function personOf(
+  url: string,
+  token: string,
+  proof: Record<string, string> = { authorization: `Bearer ${token}` },
+): Person {
   const ask: Person['ask'] = (method, path, { body, headers = {} } = {}) =>
-    send(url, method, path, { body, headers: { authorization: `Bearer ${token}`, ...headers } });
+    send(url, method, path, { body, headers: { ...proof, ...headers } });
   const success = async (method: string, path: string, options: AskOptions) => {
     const answer = await ask(method, path, options);
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);

@@ -134,7 +134,11 @@ function isEvent(frame: Frame): boolean {
 }
 
 function toEvent(frame: Frame): JournalEvent {
-  return { seq: Number(frame.id), type: frame.event, data: JSON.parse(frame.data.join('\n')) } as JournalEvent;
+  return {
+    seq: Number(frame.id),
+    type: frame.event,
+    data: JSON.parse(frame.data.join('\n')),
+  } as JournalEvent;
 }
 
 function tail(frames: readonly Frame[]): string {

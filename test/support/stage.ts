@@ -40,7 +40,11 @@ export async function openStage(environment: Record<string, string> = {}): Promi
     database,
     model,
     async start({ environment: more, ...options } = {}) {
-      const service = await startService({ databaseUrl: database.url, environment: settings(more), ...options });
+      const service = await startService({
+        databaseUrl: database.url,
+        environment: settings(more),
+        ...options,
+      });
       let closed: Promise<void> | undefined;
       const close = () => {
         closed ??= service.close();
@@ -51,11 +55,7 @@ export async function openStage(environment: Record<string, string> = {}): Promi
     },
     async startProcess(more) {
       const service = await startServiceProcess({ databaseUrl: database.url, environment: settings(more) });
-      ends.push(async () => {
-        // A stopped process does not even hear SIGKILL's sender wait for it.
-        service.process.kill('SIGCONT');
-        await service.kill('SIGKILL');
-      });
+      ends.push(() => service.kill('SIGKILL'));
       return service;
     },
     async close() {

@@ -13,6 +13,7 @@ export function toolContext(caller: Caller, changes: Partial<ExecuteContext> = {
     signal: new AbortController().signal,
     providerKey: 'provider-key',
     progress: () => undefined,
+    spent: () => undefined,
     ...changes,
   };
 }

@@ -37,6 +37,7 @@ async function call(tool: Tool, args: Record<string, unknown>): Promise<unknown>
     signal: new AbortController().signal,
     providerKey: 'key',
     progress: () => undefined,
+    spent: () => undefined,
   };
   return (tool as ReadTool<unknown>).run(context, schema.parse(args));
 }

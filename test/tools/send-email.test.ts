@@ -124,6 +124,7 @@ function contextFor(changes: Partial<ExecuteContext> = {}): ExecuteContext {
     signal: new AbortController().signal,
     providerKey: `key-${calls}`,
     progress: () => undefined,
+    spent: () => undefined,
     ...changes,
   };
 }

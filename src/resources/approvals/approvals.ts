@@ -8,7 +8,9 @@ import { type Caller, mayDecide, principalOf } from '../../runtime/caller.ts';
 import type { Approval, ApprovalStatus, Decision, EventData, NewEvent, Part } from '../../runtime/events.ts';
 import type { LeasedTurn, StoredEvent } from '../../runtime/ports.ts';
 import { applyEvent, closingEvents, contentOf } from '../../runtime/reply.ts';
+import type { Begun } from '../../runtime/turn.ts';
 import { closeWaiting } from '../turns/close.ts';
+import { type ChatKey, keepBegun } from '../turns/keys.ts';
 import { insertEvents, type LeaseNeeds, leaseTurn, toStored } from '../turns/lease.ts';
 import { toJson } from '../turns/rows.ts';
 import type { NamedDecision, Resume } from './schema.ts';
@@ -77,12 +79,13 @@ export function createApprovals(needs: ApprovalNeeds) {
     return rows.map(toApproval);
   }
 
-  /** Records decisions, all or none, and takes the turn if no run of it is live. */
+  /** Records decisions, all or none, with the request's key, and takes the turn if no run of it is live. */
   async function decide(
     caller: Caller,
     threadId: string,
     decisions: readonly NamedDecision[],
     own: boolean,
+    key: ChatKey | null = null,
   ): Promise<Recorded> {
     requireDecider(caller);
     const checked = new Map<string, Checked>();
@@ -93,7 +96,11 @@ export function createApprovals(needs: ApprovalNeeds) {
       checked.set(decision.approval_id, await check(caller, threadId, decision, own));
     }
     return retryDeadlocks(() =>
-      transact(appPool, caller.workspaceId, (client) => record(client, caller, threadId, decisions, checked)),
+      transact(appPool, caller.workspaceId, async (client) => {
+        const recorded = await record(client, caller, threadId, decisions, checked);
+        if (key !== null) await keepBegun(client, caller.workspaceId, key, begunOf(recorded));
+        return recorded;
+      }),
     );
   }
 
@@ -110,6 +117,9 @@ export function createApprovals(needs: ApprovalNeeds) {
     own: boolean,
   ): Promise<Checked> {
     const { row, turn } = await load(caller, threadId, decision.approval_id, own);
+    if (caller.sandbox && !turn.caller.sandbox) {
+      throw new ServiceError('FORBIDDEN', 'A test key cannot decide what would happen for real.');
+    }
     refuseDecided(row);
     if (!row.card.allowed_decisions.includes(decision.decision)) {
       throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
@@ -244,9 +254,9 @@ export function createApprovals(needs: ApprovalNeeds) {
     decide,
 
     /** Answers the conversation's cards in either spelling; `NOTHING_PENDING` where there is none to answer. */
-    async resume(caller: Caller, threadId: string, resume: Resume): Promise<Recorded> {
+    async resume(caller: Caller, threadId: string, resume: Resume, key: ChatKey | null): Promise<Recorded> {
       requireDecider(caller);
-      if ('decisions' in resume) return decide(caller, threadId, resume.decisions, true);
+      if ('decisions' in resume) return decide(caller, threadId, resume.decisions, true, key);
       const { pending, last } = await transact(appPool, caller.workspaceId, async (client) => {
         const owned = await client.query(`select 1 from conversations where id = $1 and user_id = $2`, [
           threadId,
@@ -286,7 +296,7 @@ export function createApprovals(needs: ApprovalNeeds) {
         decision: resume.confirmed ? 'approve' : 'reject',
         ...(resume.reason === undefined ? {} : { reason: resume.reason }),
       };
-      return decide(caller, threadId, [decision], true);
+      return decide(caller, threadId, [decision], true, key);
     },
 
     /** The card as it would be with these arguments: new facts and the hash that the edit must echo. */
@@ -366,6 +376,16 @@ export function createApprovals(needs: ApprovalNeeds) {
       return count;
     },
   };
+}
+
+/** Where a reader of what a decision led to begins. */
+export function begunOf(recorded: Recorded): Begun {
+  if (recorded.kind === 'noted') {
+    const { threadId, turnId, runId, lastSeq } = recorded;
+    return { threadId, turnId, runId, firstSeq: lastSeq + 1 };
+  }
+  const { threadId, turnId, runId, nextSeq } = recorded.turn;
+  return { threadId, turnId, runId, firstSeq: recorded.events[0]?.seqFrom ?? nextSeq };
 }
 
 function requireDecider(caller: Caller): void {
@@ -456,12 +476,15 @@ async function expireOne(needs: ApprovalNeeds, client: Queryable): Promise<boole
   );
   const card = due.rows[0];
   if (card === undefined) return false;
-  const turns = await client.query<{ status: string; pending: number; message_id: string }>(
-    `select t.status, t.message_id, (select count(*)::int from approvals where turn_id = t.id and status = 'pending' and id <> $2) as pending
-       from turns t where t.id = $1`,
+  const turns = await client.query<{ status: string; open: boolean; pending: number; message_id: string }>(
+    `select t.status, t.message_id, a.status = 'pending' as open,
+            (select count(*)::int from approvals where turn_id = t.id and status = 'pending' and id <> $2) as pending
+       from turns t join approvals a on a.turn_id = t.id and a.id = $2 where t.id = $1`,
     [card.turn_id, card.id],
   );
   const turn = turns.rows[0];
+  // Decided in time, by a transaction that this one saw only once it had the lock.
+  if (turn?.open === false) return true;
   if (turn?.status === 'awaiting_approval' && turn.pending === 0) {
     await closeWaiting(needs, client, card.turn_id, 'expired');
     return true;
@@ -496,7 +519,10 @@ async function tellExpired(
   const expired = before.filter((part) => part.type === 'approval' && part.approval.approval_id === card.id);
   const calls = new Set(expired.map((part) => (part.type === 'approval' ? part.approval.tool_call_id : '')));
   const open = before.filter((part) => part.type === 'tool' && calls.has(part.tool_call_id));
-  const told = [ended, ...closingEvents(open, 'expired')];
+  const told = [
+    ended,
+    ...closingEvents([...expired, ...open], 'expired').filter((event) => event.type === 'tool-end'),
+  ];
   const parts = told.reduce<Part[]>(applyEvent, before);
   await client.query(`update conversation_messages set parts = $2, content = $3 where id = $1`, [
     messageId,

@@ -8,10 +8,11 @@ import { type Caller, principalOf } from '../../runtime/caller.ts';
 import type { EventData, JournalEvent } from '../../runtime/events.ts';
 import type { Journal, Reader } from '../../runtime/journal.ts';
 import type { Begun, Turns } from '../../runtime/turn.ts';
-import type { Approvals, Recorded } from '../approvals/approvals.ts';
+import { type Approvals, begunOf, type Recorded } from '../approvals/approvals.ts';
 import type { NamedDecision, Resume } from '../approvals/schema.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 import { closeWaiting } from '../turns/close.ts';
+import { type ChatKey, findBegun } from '../turns/keys.ts';
 import type { LeaseNeeds } from '../turns/lease.ts';
 import type { ChatBody } from './schema.ts';
 
@@ -32,23 +33,42 @@ export function createChat(needs: ChatNeeds) {
   function goOn(recorded: Recorded): Begun {
     if (recorded.kind === 'leased') return turns.resume(recorded.turn, recorded.events);
     turns.inbox(recorded.turnId);
-    return {
-      threadId: recorded.threadId,
-      turnId: recorded.turnId,
-      runId: recorded.runId,
-      firstSeq: recorded.lastSeq + 1,
-    };
+    return begunOf(recorded);
   }
 
-  async function resume(caller: Caller, threadId: string, answer: Resume): Promise<Begun> {
+  async function resume(
+    caller: Caller,
+    threadId: string,
+    answer: Resume,
+    key: ChatKey | null,
+  ): Promise<Begun> {
     turns.refuseWhenDraining();
-    return goOn(await approvals.resume(caller, threadId, answer));
+    const before = await begunBy(caller, key);
+    if (before !== null) return before;
+    try {
+      return goOn(await approvals.resume(caller, threadId, answer, key));
+    } catch (error) {
+      // The same request at the same moment may have been first.
+      const first = await begunBy(caller, key);
+      if (first === null) throw error;
+      return first;
+    }
+  }
+
+  /** What the key's first request began; null where there was none. */
+  async function begunBy(caller: Caller, key: ChatKey | null): Promise<Begun | null> {
+    return key === null ? null : transact(appPool, caller.workspaceId, (client) => findBegun(client, key));
   }
 
   return {
     /** A message starts a turn, a resume goes on with one. The same Idempotency-Key and body join the same turn. */
     async send(caller: Caller, body: ChatBody, idempotencyKey: string | undefined): Promise<Begun> {
-      if (body.resume != null && body.thread_id != null) return resume(caller, body.thread_id, body.resume);
+      const key =
+        idempotencyKey === undefined
+          ? null
+          : { principal: principalOf(caller), key: idempotencyKey, bodyHash: hashBody(body) };
+      if (body.resume != null && body.thread_id != null)
+        return resume(caller, body.thread_id, body.resume, key);
       return turns.begin({
         caller,
         threadId: body.thread_id ?? null,
@@ -58,10 +78,7 @@ export function createChat(needs: ChatNeeds) {
         },
         clientMessageId: body.client_message_id ?? null,
         supersede: body.on_pending === 'supersede',
-        idempotency:
-          idempotencyKey === undefined
-            ? null
-            : { principal: principalOf(caller), key: idempotencyKey, bodyHash: hashBody(body) },
+        idempotency: key,
       });
     },
 
@@ -132,10 +149,13 @@ export function createChat(needs: ChatNeeds) {
     reader: (caller: Caller, begun: Begun): Reader =>
       journal.follow({ workspaceId: caller.workspaceId, threadId: begun.threadId }, begun.firstSeq - 1),
 
-    /** A reader of the conversation behind `after`, else from now on; with the snapshot where the journal was pruned. */
+    /**
+     * A reader of the conversation behind `after`, else from now on; with the snapshot where the journal was pruned.
+     * A number that was never given away is as if there were none: its reader would wait for ever.
+     */
     async follow(caller: Caller, threadId: string, after: number | null) {
-      const { lastSeq, prunedSeq, live } = await conversations.reach(caller, threadId);
-      const cursor = after ?? lastSeq;
+      const { lastSeq, givenSeq, prunedSeq, live } = await conversations.reach(caller, threadId);
+      const cursor = after === null || after > givenSeq ? lastSeq : after;
       if (cursor >= prunedSeq)
         return {
           reader: journal.follow({ workspaceId: caller.workspaceId, threadId }, cursor),
@@ -159,6 +179,9 @@ export function createChat(needs: ChatNeeds) {
         snapshot,
       };
     },
+
+    /** Whether a run that this process tells is not told to its end yet. */
+    isTelling: (threadId: string): boolean => journal.isLive(threadId),
 
     /** Reads the turn to the end of its run and answers it whole. */
     async outcome(caller: Caller, begun: Begun, gone: AbortSignal) {

@@ -1,14 +1,10 @@
 /** The chat over REST and SSE (contract, tag agent; design.md §4). */
 
 import { z } from 'zod';
-import { ServiceError } from '../../errors.ts';
 import { readIdempotencyKey } from '../../http/idempotency.ts';
-import { type Answer, type Route, route } from '../../http/route.ts';
-import { createEventStream, EVENT_STREAM_HEADERS } from '../../http/sse.ts';
-import { type Caller, principalOf } from '../../runtime/caller.ts';
-import type { JournalEvent } from '../../runtime/events.ts';
-import type { Reader } from '../../runtime/journal.ts';
-import type { Clock } from '../../runtime/ports.ts';
+import { type Route, route } from '../../http/route.ts';
+import { EVENT_STREAM_HEADERS } from '../../http/sse.ts';
+import type { Streams } from '../../http/streams.ts';
 import { nativeFrame } from '../../wire/native.ts';
 import type { Approvals } from '../approvals/approvals.ts';
 import { approvalParams, approvalShape, decisionBody, inboxQuery, previewBody } from '../approvals/schema.ts';
@@ -21,60 +17,10 @@ export interface ChatRouteNeeds {
   chat: Chat;
   approvals: Approvals;
   watch: Watch;
-  clock: Clock;
-  draining: AbortSignal;
-  /** Whether the caller's key or session still holds. */
-  stillHolds(caller: Caller): Promise<boolean>;
+  streams: Streams;
 }
 
-/** Streams that one principal may hold open in this process. */
-const STREAMS_EACH = 200;
-
-export function createChatRoutes({
-  chat,
-  approvals,
-  watch,
-  clock,
-  draining,
-  stillHolds,
-}: ChatRouteNeeds): Route[] {
-  const open = new Map<string, number>();
-
-  function stream(
-    caller: Caller,
-    gone: AbortSignal,
-    headers: Record<string, string>,
-    how: { reader: Reader; until(event: JournalEvent): boolean; endWhenRead?(): boolean; prelude?: string },
-  ): Answer {
-    const principal = `${caller.workspaceId} ${principalOf(caller)}`;
-    const count = (open.get(principal) ?? 0) + 1;
-    if (count > STREAMS_EACH) {
-      how.reader.close();
-      throw new ServiceError(
-        'TOO_MANY_STREAMS',
-        `At most ${STREAMS_EACH} streams may be open at once. Close one, or share one.`,
-        {
-          headers: { 'retry-after': '5' },
-          facts: { limit: 'streams' },
-        },
-      );
-    }
-    open.set(principal, count);
-    gone.addEventListener('abort', () => {
-      const left = (open.get(principal) ?? 1) - 1;
-      if (left === 0) open.delete(principal);
-      else open.set(principal, left);
-    });
-    const body = createEventStream({
-      ...how,
-      clock,
-      frame: nativeFrame,
-      draining,
-      mayGoOn: () => stillHolds(caller),
-    });
-    return { status: 200, stream: body, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
-  }
-
+export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteNeeds): Route[] {
   return [
     route({
       method: 'POST',
@@ -105,8 +51,9 @@ export function createChatRoutes({
         if (wantsJson(header('accept'))) {
           return { status: 200, body: await chat.outcome(caller, begun, gone), headers };
         }
-        return stream(caller, gone, headers, {
+        return streams(caller, gone, headers, {
           reader: chat.reader(caller, begun),
+          frame: nativeFrame,
           until: (event) => endsTurnStream(event, begun.turnId),
         });
       },
@@ -127,19 +74,21 @@ export function createChatRoutes({
         // The cursor alone, so that a reader who loses the connection before the first event misses nothing.
         const prelude = `${snapshot === null ? '' : nativeFrame(snapshot)}id: ${cursor}\n\n`;
         let running = live;
-        return stream(
+        return streams(
           caller,
           gone,
           { 'x-thread-id': params.thread_id },
           {
             reader,
+            frame: nativeFrame,
             prelude,
             until(event) {
               if (event.type === 'run-start') running = true;
               if (event.turn_id !== null && endsTurnStream(event, event.turn_id)) running = false;
               return false;
             },
-            endWhenRead: () => query.until === 'idle' && !running,
+            // A run that has ended in the database may still have its last events to tell.
+            endWhenRead: () => query.until === 'idle' && !running && !chat.isTelling(params.thread_id),
           },
         );
       },

@@ -15,7 +15,11 @@ export const chatBody = z
     client_message_id: line.min(1).max(100).optional(),
     page_context: z
       .record(z.string(), z.unknown())
-      .refine(isStorableJson, 'page_context holds a character that cannot be kept, or is nested too deeply.')
+      .refine(isStorableJson, {
+        error: 'page_context holds a character that cannot be kept, or is nested too deeply.',
+        // What is nested without end cannot even be measured.
+        abort: true,
+      })
       .refine(
         (context) => JSON.stringify(context).length <= PAGE_CONTEXT_LIMIT,
         'page_context may have at most 16 KiB.',

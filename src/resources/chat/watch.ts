@@ -13,12 +13,15 @@ export interface WatchNeeds {
   approvals: Approvals;
   clock: Clock;
   draining: AbortSignal;
+  /** Whether the caller's key or session still holds. */
+  stillHolds(caller: Caller): Promise<boolean>;
   report(error: unknown): void;
 }
 
 export type Watch = (caller: Caller) => Readable;
 
 const PING_MS = 10_000;
+const RECHECK_MS = 60_000;
 
 /** Makes the function that opens a caller's watch. A slow client misses beats but never a conversation's latest state. */
 export function createWatch({
@@ -27,22 +30,23 @@ export function createWatch({
   approvals,
   clock,
   draining,
+  stillHolds,
   report,
 }: WatchNeeds): Watch {
   return (caller) => {
     /** What changed since it was told last. A set: many changes of one conversation are told as one. */
     const changed = new Set<string>();
     let telling = false;
+    let ended = false;
     let stopPing = () => {};
+    let stopRecheck = () => {};
 
     const stream = new Readable({
       read() {
         void tell();
       },
       destroy(error, callback) {
-        stop();
-        stopPing();
-        draining.removeEventListener('abort', leave);
+        end();
         callback(error);
       },
     });
@@ -52,8 +56,16 @@ export function createWatch({
       void tell();
     });
 
+    function end(): void {
+      ended = true;
+      stop();
+      stopPing();
+      stopRecheck();
+      draining.removeEventListener('abort', leave);
+    }
+
     async function tell(): Promise<void> {
-      if (telling || stream.destroyed) return;
+      if (telling || ended) return;
       telling = true;
       try {
         while (changed.size > 0 && stream.readableLength < stream.readableHighWaterMark) {
@@ -72,25 +84,42 @@ export function createWatch({
     }
 
     function push(event: string, data: unknown): void {
-      if (!stream.destroyed) stream.push(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      if (!ended) stream.push(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
     }
 
     function ping(): void {
       stopPing = clock.after(PING_MS, () => {
-        if (stream.destroyed) return;
         if (stream.readableLength < stream.readableHighWaterMark) stream.push(': ping\n\n');
         ping();
       });
     }
 
-    function leave(): void {
-      stream.push('retry: 500\n\n');
+    function recheck(): void {
+      if (ended) return;
+      stopRecheck = clock.after(RECHECK_MS, () => {
+        stillHolds(caller).then(
+          (may) => (may ? recheck() : finish()),
+          () => recheck(),
+        );
+      });
+    }
+
+    function finish(last?: string): void {
+      if (ended) return;
+      end();
+      if (last !== undefined) stream.push(last);
       stream.push(null);
+    }
+
+    function leave(): void {
+      finish('retry: 500\n\n');
     }
 
     stream.push('retry: 1000\n\n');
     ping();
-    draining.addEventListener('abort', leave);
+    recheck();
+    if (draining.aborted) queueMicrotask(leave);
+    else draining.addEventListener('abort', leave);
     return stream;
   };
 }

@@ -7,6 +7,7 @@ import { ServiceError } from '../../errors.ts';
 import { decodeCursor, encodeCursor } from '../../http/page.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { Approval, Message, NewEvent } from '../../runtime/events.ts';
+import { numberInbox } from '../turns/inbox.ts';
 import { insertEvents, toStored } from '../turns/lease.ts';
 import { toJson } from '../turns/rows.ts';
 import type { Conversation } from './schema.ts';
@@ -46,7 +47,7 @@ select c.id, c.title, c.archived_at, c.last_seq, c.last_message_preview, c.creat
   from conversations c left join turns t on t.conversation_id = c.id and t.status in ('running', 'awaiting_approval')`;
 
 /** Positions in the two lists. */
-const LAST_CHANGED = z.tuple([z.iso.datetime(), z.uuid()]);
+const LAST_CHANGED = z.tuple([z.iso.datetime().refine((value) => Date.parse(value) >= 0), z.uuid()]);
 const MESSAGE_POSITION = z.tuple([z.int().min(0)]);
 
 export type Conversations = ReturnType<typeof createConversations>;
@@ -83,6 +84,8 @@ export function createConversations(needs: ConversationNeeds) {
       await client.query(`update conversations set ${set} where id = $1`, [threadId, ...values]);
       const turnId = live.rows[0]?.id;
       if (turnId === undefined) {
+        // What a run left untold came before this.
+        await numberInbox(needs, client, threadId, caller.workspaceId);
         const block = await client.query<{ seq: string }>(
           `update conversations set last_seq = last_seq + 1 where id = $1 returning last_seq as seq`,
           [threadId],
@@ -262,26 +265,34 @@ export function createConversations(needs: ConversationNeeds) {
       });
     },
 
-    /** Whether the journal still holds all above `after`; throws `NOT_FOUND` for a foreign conversation. */
+    /**
+     * How far the journal goes, read in one snapshot: the last number told, the last one given away (a live run's block
+     * included), and the last one pruned. Throws `NOT_FOUND` for a foreign conversation.
+     */
     async reach(
       caller: Caller,
       threadId: string,
-    ): Promise<{ lastSeq: number; prunedSeq: number; live: boolean }> {
-      return transact(appPool, caller.workspaceId, async (client) => {
-        const row = await own(client, caller, threadId);
-        const pruned = await client.query<{ pruned_seq: string; told: string | null }>(
-          `select pruned_seq, (select max(seq) from events e where e.conversation_id = c.id) as told from conversations c where id = $1`,
-          [threadId],
-        );
-        return {
-          lastSeq: Math.max(
-            Number(pruned.rows[0]?.told ?? 0),
-            row.turn_status === 'running' ? 0 : Number(row.last_seq),
-          ),
-          prunedSeq: Number(pruned.rows[0]?.pruned_seq ?? 0),
-          live: row.turn_status === 'running',
-        };
-      });
+    ): Promise<{ lastSeq: number; givenSeq: number; prunedSeq: number; live: boolean }> {
+      return transact(
+        appPool,
+        caller.workspaceId,
+        async (client) => {
+          const row = await own(client, caller, threadId);
+          const { rows } = await client.query<{ pruned_seq: string; told: string | null }>(
+            `select pruned_seq, (select max(seq) from events e where e.conversation_id = c.id) as told from conversations c where id = $1`,
+            [threadId],
+          );
+          const live = row.turn_status === 'running';
+          const givenSeq = Number(row.last_seq);
+          return {
+            lastSeq: live ? Number(rows[0]?.told ?? 0) : givenSeq,
+            givenSeq,
+            prunedSeq: Number(rows[0]?.pruned_seq ?? 0),
+            live,
+          };
+        },
+        SNAPSHOT,
+      );
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Deeds of credits that only read: the balance, the ledger, an estimate. */
+/** Deeds of credits: the balance, the ledger, an estimate, and what work reserves, captures and releases. */
 
 import type { Selectable } from 'kysely';
 import type { z } from 'zod';
@@ -8,6 +8,7 @@ import { ServiceError } from '../../errors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import { operationOf, PRICES } from './prices.ts';
+import { createReservations } from './reservations.ts';
 import {
   type CreditBalance,
   type CreditTransaction,
@@ -18,10 +19,17 @@ import {
   type transactionList,
 } from './schema.ts';
 
+export interface CreditNeeds {
+  database: Database;
+  newId(): string;
+}
+
 export type Credits = ReturnType<typeof createCredits>;
 
-export function createCredits({ database }: { database: Database }) {
+export function createCredits({ database, newId }: CreditNeeds) {
   return {
+    ...createReservations({ newId }),
+
     /** The workspace's credits: `available` may be spent now, `total` is everything it ever got less what came back. */
     balance(caller: Caller): Promise<CreditBalance> {
       return database.within(caller.workspaceId, async (tx) => {
@@ -45,7 +53,11 @@ export function createCredits({ database }: { database: Database }) {
       return database.within(caller.workspaceId, async (tx) => {
         let all = tx.selectFrom('credit_transactions');
         if (query.operation_type !== undefined && query.operation_type !== '') {
-          all = all.where('operation_type', '=', query.operation_type);
+          const known = operationOf(query.operation_type);
+          all = all.where('operation_type', '=', known ?? query.operation_type);
+        }
+        if (query.transaction_type !== undefined) {
+          all = all.where('transaction_type', '=', query.transaction_type);
         }
         const { total } = await all
           .select((row) => row.fn.countAll<string>().as('total'))

@@ -1,8 +1,8 @@
 /** What each operation costs, in whole credits a unit (contract, x-policies.credit_costs). */
 
 /**
- * By operation type. Outside sources only: finding leads in one's own data is free (design.md §7).
- * The contract leaves the price of a personalised email to this service.
+ * By operation type. The price of finding leads is its source's: that of `lead_finder` is for sources outside, one's own
+ * data is free (design.md §7). The contract leaves the price of a personalised email to this service.
  */
 export const PRICES = {
   email_finder_find: 3,
@@ -11,6 +11,7 @@ export const PRICES = {
   email_finder_verify_cached: 0,
   email_finder_search: 0,
   lead_finder: 3,
+  lead_finder_own_data: 0,
   personalization: 1,
 } as const satisfies Record<string, number>;
 

@@ -11,9 +11,11 @@ export const creditBalance = z.object({
 });
 export type CreditBalance = z.output<typeof creditBalance>;
 
+const transactionType = z.enum(['consumption', 'refund', 'purchase', 'adjustment']);
+
 export const creditTransaction = z.object({
   id: z.uuid(),
-  transaction_type: z.enum(['consumption', 'refund', 'purchase', 'adjustment']),
+  transaction_type: transactionType,
   operation_type: z.string().nullable(),
   amount: z.int(),
   balance_after: z.int(),
@@ -31,6 +33,7 @@ export const listTransactionsQuery = z.object({
     .max(100)
     .regex(/^[\w .:-]*$/)
     .optional(),
+  transaction_type: transactionType.optional(),
 });
 
 export const transactionList = z.object({

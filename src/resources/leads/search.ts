@@ -82,7 +82,7 @@ function tsquery(query: string): RawBuilder<unknown> {
 }
 
 /** Splits at blanks, and at the signs that to_tsquery's quoting or the index's own words stumble over. */
-function wordsOf(text: string): string[] {
+export function wordsOf(text: string): string[] {
   return text
     .split(/[\s'"\\@,;]+/u)
     .filter((word) => /[\p{L}\p{N}]/u.test(word))
@@ -98,6 +98,6 @@ function contains(field: RawBuilder<unknown>, part: string): RawBuilder<SqlBool>
 }
 
 /** A text without case and punctuation. */
-function plain(value: RawBuilder<unknown>): RawBuilder<string> {
+export function plain(value: RawBuilder<unknown>): RawBuilder<string> {
   return sql`btrim(regexp_replace(lower(${value}), '[^[:alnum:]]+', ' ', 'g'))`;
 }

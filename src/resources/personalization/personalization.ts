@@ -34,6 +34,8 @@ export interface WriteForLead {
   templateId?: string;
   instructions?: string;
   signal: AbortSignal;
+  /** Told what the models used, also where the mail does not hold up. */
+  spent?(usage: PersonalizeResult['usage']): void;
 }
 
 const senderPrompts = z.object({
@@ -118,7 +120,7 @@ export function createPersonalization(needs: PersonalizationNeeds) {
      */
     async writeForLead(
       caller: Caller,
-      { leadId, senderProfileId, templateId, instructions, signal }: WriteForLead,
+      { leadId, senderProfileId, templateId, instructions, signal, spent }: WriteForLead,
     ): Promise<PersonalizeResult & { to: string }> {
       const template = templateId === undefined ? undefined : await templates.get(caller, templateId);
       const { lead, profile } = await database.within(caller.workspaceId, async (tx) => {
@@ -132,6 +134,7 @@ export function createPersonalization(needs: PersonalizationNeeds) {
       if (template !== undefined) request.template = { subject: template.subject, body: template.body };
       if (instructions !== undefined) request.instructions = instructions;
       const written = await personalize.write(request);
+      spent?.(written.usage);
       if (written.checks.length > 0) {
         throw new ServiceError(
           'TOOL_FAILED',

@@ -31,6 +31,19 @@ export function variablesOf(...texts: readonly string[]): string[] {
   return [...names];
 }
 
+/** The variables of a text, each with the fallback that stands in where a value is absent (null where it has none). */
+export function placeholdersOf(text: string): { name: string; fallback: string | null }[] {
+  return [...text.matchAll(VARIABLE)].map(([, name = '', fallback]) => ({
+    name: name.trim(),
+    fallback: fallback?.trim() ?? null,
+  }));
+}
+
+/** Whether these values fill the variable. */
+export function fills(values: Readonly<Record<string, unknown>>, name: string): boolean {
+  return fillOf(values, name) !== null;
+}
+
 function fillOf(values: Readonly<Record<string, unknown>>, name: string): string | null {
   // An own property only: {{constructor}} is a variable like any other.
   const value = Object.hasOwn(values, name) ? values[name] : null;

@@ -12,11 +12,11 @@ const NOTICES: Record<Closing, { code: string; message: string }> = {
   cancelled: { code: 'TURN_CANCELLED', message: 'The turn was cancelled while it waited for a decision.' },
   superseded: {
     code: 'APPROVAL_SUPERSEDED',
-    message: 'A new message came instead of a decision, so nothing was done.',
+    message: 'A new message came instead of a decision.',
   },
   expired: {
     code: 'APPROVAL_EXPIRED',
-    message: 'Nobody decided in time, so nothing was done. Write a message to go on.',
+    message: 'Nobody decided in time. Write a message to go on.',
   },
 };
 

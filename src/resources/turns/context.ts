@@ -9,6 +9,8 @@ export interface StoredContext {
   workspaceName: string;
   autoSpendCredits: number;
   approvalTtlHours: number;
+  /** Credits that this turn's calls have captured so far, in lost runs too. */
+  creditsSpent: number;
   /** The last messages before this turn, ascending. */
   messages: Message[];
 }
@@ -18,6 +20,7 @@ const MESSAGES = 60;
 
 const READ = `
 select w.name, w.auto_spend_credits, w.approval_ttl_hours,
+       (select coalesce(sum(credits), 0)::int from effects where turn_id = $3) as credits_spent,
        coalesce((select jsonb_agg(m order by (m->>'seq')::bigint) from (
          select jsonb_build_object('seq', seq, 'role', role, 'content', content, 'parts', case when role = 'assistant' then parts else '[]' end,
                                    'metadata', metadata, 'turn_id', turn_id, 'id', id, 'status', status) as m
@@ -31,6 +34,7 @@ export function createContextReader({ appPool }: { appPool: pg.Pool }) {
       name: string;
       auto_spend_credits: number;
       approval_ttl_hours: number;
+      credits_spent: number;
       messages: Message[];
     }>(appPool, turn.workspaceId, {
       name: 'turn_context',
@@ -43,6 +47,7 @@ export function createContextReader({ appPool }: { appPool: pg.Pool }) {
       workspaceName: row.name,
       autoSpendCredits: row.auto_spend_credits,
       approvalTtlHours: row.approval_ttl_hours,
+      creditsSpent: row.credits_spent,
       messages: row.messages,
     };
   };

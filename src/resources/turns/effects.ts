@@ -1,10 +1,13 @@
 /** The effects ledger: one row for each call that does something, so that doing it again is a replay, or a question. */
 
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
+import { whileDatabaseReturns } from '../../db/pipeline.ts';
 import { ERROR_STATUS, type ErrorFact, ServiceError } from '../../errors.ts';
 import type { EffectClass, EffectState } from '../../runtime/events.ts';
 import type { LeasedTurn } from '../../runtime/ports.ts';
+import type { LeaseNeeds } from './lease.ts';
 
 /** What the ledger needs to know of a call. */
 export interface EffectCall {
@@ -18,6 +21,10 @@ export interface EffectCall {
 export interface LedgerRow {
   state: EffectState;
   attempt: number;
+  /** The card under which the last attempt was made; null where nobody was asked. */
+  approvalId: string | null;
+  /** The lease under which the last attempt was begun. */
+  epoch: number;
   providerKey: string;
   providerRef: string | null;
   result: unknown;
@@ -26,7 +33,12 @@ export interface LedgerRow {
 
 export type Ledger = ReturnType<typeof createLedger>;
 
-export function createLedger({ database }: { database: Database }) {
+export interface LedgerNeeds extends Pick<LeaseNeeds, 'now' | 'leaseSeconds'> {
+  database: Database;
+}
+
+/** Makes the ledger. While the database is away each of its steps is repeated, so that what was done is not told as a fault. */
+export function createLedger({ database, ...patience }: LedgerNeeds) {
   /**
    * Locks the turn's row, which fences a zombie: it waits for a takeover in flight and then finds another epoch.
    * A turn that shall be cancelled starts no new effect.
@@ -69,6 +81,8 @@ export function createLedger({ database }: { database: Database }) {
     return {
       state: row.state as EffectState,
       attempt: row.attempt,
+      approvalId: row.approval_id,
+      epoch: row.lease_epoch,
       providerKey: row.provider_key,
       providerRef: row.provider_ref,
       result: row.result === null ? null : row.result.value,
@@ -96,14 +110,31 @@ export function createLedger({ database }: { database: Database }) {
         state,
         provider_key: providerKey(turn, call),
         result: result === undefined ? null : JSON.stringify({ value: result }),
+        credits: capturedFor(turn, call.toolCallId),
         lease_epoch: turn.epoch,
       })
       .execute();
   }
 
+  function inTransaction<T>(turn: LeasedTurn, work: (tx: WorkspaceTransaction) => Promise<T>): Promise<T> {
+    return whileDatabaseReturns(patience, () => database.within(turn.workspaceId, work));
+  }
+
   return {
     read(turn: LeasedTurn, toolCallId: string): Promise<LedgerRow | null> {
-      return database.within(turn.workspaceId, (tx) => readWithin(tx, turn, toolCallId));
+      return inTransaction(turn, (tx) => readWithin(tx, turn, toolCallId));
+    },
+
+    /** The credits that the turn's calls have captured so far. */
+    spent(turn: LeasedTurn): Promise<number> {
+      return inTransaction(turn, async (tx) => {
+        const { credits } = await tx
+          .selectFrom('effects')
+          .select((row) => row.fn.coalesce(row.fn.sum<string>('credits'), sql<string>`0`).as('credits'))
+          .where('turn_id', '=', turn.turnId)
+          .executeTakeFirstOrThrow();
+        return Number(credits);
+      });
     },
 
     /**
@@ -115,7 +146,7 @@ export function createLedger({ database }: { database: Database }) {
       call: EffectCall,
       work: (tx: WorkspaceTransaction) => Promise<unknown>,
     ): Promise<unknown> {
-      return database.within(turn.workspaceId, async (tx) => {
+      return inTransaction(turn, async (tx) => {
         await fence(tx, turn);
         const before = await readWithin(tx, turn, call.toolCallId);
         if (before?.state === 'done') return before.result;
@@ -135,9 +166,13 @@ export function createLedger({ database }: { database: Database }) {
       call: EffectCall,
       work: (tx: WorkspaceTransaction) => Promise<{ done: unknown } | { act: true }>,
     ): Promise<{ before: LedgerRow } | { done: unknown } | { act: true }> {
-      return database.within(turn.workspaceId, async (tx) => {
+      let tries = 0;
+      return inTransaction(turn, async (tx) => {
+        tries += 1;
         await fence(tx, turn);
         const before = await readWithin(tx, turn, call.toolCallId);
+        // The commit of the try before this one got through although its answer was lost: nothing was acted on yet.
+        if (before?.state === 'intended' && before.epoch === turn.epoch && tries > 1) return { act: true };
         if (before !== null) return { before };
         await refuseCancelled(tx, turn);
         const intent = await work(tx);
@@ -147,9 +182,9 @@ export function createLedger({ database }: { database: Database }) {
       });
     },
 
-    /** Starts another attempt of an effect that is not done; throws `LEASE_LOST`. */
-    again(turn: LeasedTurn, toolCallId: string): Promise<void> {
-      return database.within(turn.workspaceId, async (tx) => {
+    /** Starts another attempt of an effect that is not done, under the card that allows it; throws `LEASE_LOST`. */
+    again(turn: LeasedTurn, toolCallId: string, approvalId: string | null): Promise<void> {
+      return inTransaction(turn, async (tx) => {
         await fence(tx, turn);
         await tx
           .updateTable('effects')
@@ -157,6 +192,7 @@ export function createLedger({ database }: { database: Database }) {
             state: 'intended',
             error: null,
             attempt: row('attempt', '+', 1),
+            approval_id: approvalId,
             lease_epoch: turn.epoch,
             updated_at: new Date(),
           }))
@@ -174,7 +210,7 @@ export function createLedger({ database }: { database: Database }) {
       outcome: { state: 'done' | 'failed' | 'unknown'; providerRef?: string | null; error?: ErrorFact },
       work: (tx: WorkspaceTransaction) => Promise<unknown>,
     ): Promise<unknown> {
-      return database.within(turn.workspaceId, async (tx) => {
+      return inTransaction(turn, async (tx) => {
         await fence(tx, turn);
         const result = await work(tx);
         await tx
@@ -184,6 +220,7 @@ export function createLedger({ database }: { database: Database }) {
             provider_ref: outcome.providerRef ?? null,
             result: result === undefined ? null : JSON.stringify({ value: result }),
             error: outcome.error === undefined ? null : JSON.stringify(outcome.error),
+            credits: capturedFor(turn, toolCallId),
             updated_at: new Date(),
           })
           .where('turn_id', '=', turn.turnId)
@@ -194,6 +231,17 @@ export function createLedger({ database }: { database: Database }) {
       });
     },
   };
+}
+
+/** What a call's credits are reserved under (credits/reservations.ts), the same for every attempt. */
+export function callReference({ turnId, toolCallId }: { turnId: string; toolCallId: string }): string {
+  return `call:${turnId}:${toolCallId}`;
+}
+
+/** What was captured for the call, as its row says it: read where it is written, so that the two cannot differ. */
+function capturedFor({ turnId }: LeasedTurn, toolCallId: string) {
+  const reference = callReference({ turnId, toolCallId });
+  return sql<number>`coalesce((select captured from credit_reservations where reference = ${reference}), 0)`;
 }
 
 /** Our key for the provider: made of our own ids, never of the model's, and the same for every attempt. */

@@ -1,7 +1,6 @@
 /** Journal rows as the database has them, there and back. */
 
 import type { EventType, NewEvent } from '../../runtime/events.ts';
-import { storable } from '../../runtime/journal.ts';
 import type { StoredEvent } from '../../runtime/ports.ts';
 
 /** A row for `jsonb_to_recordset`. */
@@ -56,8 +55,11 @@ export function fromRow(row: EventRow): StoredEvent {
 /** JSON that PostgreSQL's jsonb takes: without NUL and half surrogate pairs, which JSON can spell and jsonb cannot hold. */
 export function toJson(value: unknown): string {
   const text = JSON.stringify(value);
-  if (!/\\u(0000|d[89ab]|d[c-f])/i.test(text)) return text;
-  return JSON.stringify(value, (_key, part) => (typeof part === 'string' ? storable(part) : part));
+  // Stringify writes \u only for control characters and lone surrogates, so most texts pay for one search. Keys are covered too.
+  if (!text.includes('\\u')) return text;
+  return text.replace(/\\(?:\\|u(?:0000|d[89a-f][0-9a-f]{2}))/g, (found) =>
+    found === '\\\\' ? found : '\\ufffd',
+  );
 }
 
 /** The columns of the journal in a `jsonb_to_recordset`. */

@@ -1,7 +1,13 @@
 /** The turn's two transactions, accept and settle, and what keeps, takes over and releases its lease. */
 
 import type pg from 'pg';
-import { type Queryable, retryDeadlocks, runScoped, transact } from '../../db/pipeline.ts';
+import {
+  type Queryable,
+  retryDeadlocks,
+  runScoped,
+  transact,
+  whileDatabaseReturns,
+} from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
 import { type Message, type NewEvent, NO_USAGE, type Usage } from '../../runtime/events.ts';
 import type {
@@ -13,7 +19,9 @@ import type {
   TurnStore,
 } from '../../runtime/ports.ts';
 import { closeWaiting } from './close.ts';
-import { BLOCK, insertEvents, type LeaseNeeds, leaseTurn, toStored } from './lease.ts';
+import { numberInbox } from './inbox.ts';
+import { findBegun } from './keys.ts';
+import { BLOCK, type LeaseNeeds, leaseTurn, toStored } from './lease.ts';
 import { EVENT_COLUMNS, toJson, toRecord } from './rows.ts';
 
 export interface TurnStoreNeeds extends LeaseNeeds {
@@ -82,8 +90,7 @@ with turn as (
   insert into approvals (id, conversation_id, workspace_id, user_id, turn_id, tool_call_id, tool, kind, card,
                          args_hash, status, created_at, expires_at)
   select (a.card->>'approval_id')::uuid, t.conversation_id, t.workspace_id, t.user_id, t.id, a.card->>'tool_call_id',
-         a.card->>'tool', a.card->>'kind', a.card, a.card->>'args_hash', 'pending',
-         (a.card->>'created_at')::timestamptz,
+         a.card->>'tool', a.card->>'kind', a.card, a.card->>'args_hash', 'pending', now(),
          now() + ((a.card->>'expires_at')::timestamptz - (a.card->>'created_at')::timestamptz)
     from turn t, jsonb_array_elements($19::jsonb) as a(card)
   on conflict (id) do nothing
@@ -117,7 +124,10 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
       status: 'complete',
       content: words,
       parts: [{ type: 'text', call: 0, text: words }],
-      metadata: request.clientMessageId === null ? {} : { client_message_id: request.clientMessageId },
+      metadata: {
+        ...(request.clientMessageId === null ? {} : { client_message_id: request.clientMessageId }),
+        ...(request.input.page_context === undefined ? {} : { page_context: request.input.page_context }),
+      },
       created_at: at,
     };
     const events: [NewEvent, NewEvent] = [
@@ -167,7 +177,11 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     const accepted = (base: number, closed: boolean): Accepted => ({
       kind: 'new',
       closed,
-      events: events.map((event, index) => toStored(needs, event, base + 1 + index, turnId, runId)),
+      // The same moment as in the row: whoever reads it later is told the same.
+      events: events.map((event, index) => ({
+        ...toStored(needs, event, base + 1 + index, turnId, runId),
+        at,
+      })),
       turn: {
         turnId,
         threadId,
@@ -201,6 +215,12 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     );
     const row = rows[0];
     if (row === undefined) throw new ServiceError('NOT_FOUND', 'There is no such conversation.');
+    if (row.archived) {
+      throw new ServiceError(
+        'CONVERSATION_ARCHIVED',
+        'This conversation is archived. Restore it to write in it.',
+      );
+    }
     if (row.live === 'awaiting_approval') {
       const approvals = await needs.pendingApprovals(client, request.threadId ?? '');
       throw new ServiceError(
@@ -218,12 +238,6 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         },
       );
     }
-    if (row.archived) {
-      throw new ServiceError(
-        'CONVERSATION_ARCHIVED',
-        'This conversation is archived. Restore it to write in it.',
-      );
-    }
     // Between the statement and this look the other turn ended.
     throw new ServiceError('TURN_RUNNING', 'Another message came at the same moment. Send yours again.', {
       retryable: true,
@@ -233,33 +247,8 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
   /** The turn that the same Idempotency-Key brought before; throws when the body was another. */
   async function sameTurn(client: Queryable, request: AcceptRequest): Promise<Accepted | null> {
     if (request.idempotency === null) return null;
-    const { rows } = await client.query<{
-      body_hash: string;
-      turn_id: string;
-      conversation_id: string;
-      run_id: string;
-      first_seq: string;
-    }>(
-      `select k.body_hash, t.id as turn_id, t.conversation_id, t.run_id, t.first_seq
-         from idempotency_keys k join turns t on t.id = k.turn_id
-        where k.principal = $1 and k.route = 'chat' and k.key = $2`,
-      [request.idempotency.principal, request.idempotency.key],
-    );
-    const row = rows[0];
-    if (row === undefined) return null;
-    if (row.body_hash !== request.idempotency.bodyHash) {
-      throw new ServiceError(
-        'IDEMPOTENCY_MISMATCH',
-        'This Idempotency-Key was used with another body. Use a new key for a new request.',
-      );
-    }
-    return {
-      kind: 'same',
-      threadId: row.conversation_id,
-      turnId: row.turn_id,
-      runId: row.run_id,
-      firstSeq: Number(row.first_seq),
-    };
+    const begun = await findBegun(client, request.idempotency);
+    return begun === null ? null : { kind: 'same', ...begun };
   }
 
   /** Gives up the cards that wait and accepts the message, in one transaction. */
@@ -389,34 +378,6 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
   };
 }
 
-/** Numbers what waits in the inbox of a conversation in which no run is live. */
-async function numberInbox(
-  needs: LeaseNeeds,
-  client: Queryable,
-  threadId: string,
-  workspaceId: string,
-): Promise<void> {
-  await client.query(`select 1 from conversations where id = $1 for update`, [threadId]);
-  const live = await client.query(`select 1 from turns where conversation_id = $1 and status = 'running'`, [
-    threadId,
-  ]);
-  if (live.rows.length > 0) return;
-  const { rows } = await client.query<{ turn_id: string | null; type: NewEvent['type']; data: never }>(
-    `delete from journal_inbox where conversation_id = $1 returning id, turn_id, type, data`,
-    [threadId],
-  );
-  if (rows.length === 0) return;
-  const block = await client.query<{ base: string }>(
-    `update conversations set last_seq = last_seq + $2, inbox_waiting = 0 where id = $1 returning last_seq - $2 as base`,
-    [threadId, rows.length],
-  );
-  const base = Number(block.rows[0]?.base);
-  const events = rows.map((row, index) =>
-    toStored(needs, { type: row.type, data: row.data }, base + 1 + index, row.turn_id, null),
-  );
-  await insertEvents(client, threadId, workspaceId, events);
-}
-
 /** Takes the turn whose lease ran out first; null where there is none. */
 function takeOverOne(needs: TurnStoreNeeds): Promise<{ turn: LeasedTurn; events: StoredEvent[] } | null> {
   return transact(needs.runtimePool, null, async (client) => {
@@ -480,18 +441,4 @@ function settleStatement(needs: TurnStoreNeeds, turn: LeasedTurn, settlement: Se
       needs.owner,
     ],
   };
-}
-
-/** Repeats work that the database's absence interrupted, while the lease may still hold. The work must bear repeating. */
-async function whileDatabaseReturns<T>(needs: LeaseNeeds, work: () => Promise<T>): Promise<T> {
-  const until = needs.now() + needs.leaseSeconds * 1000;
-  for (let wait = 50; ; wait = Math.min(wait * 2, 1000)) {
-    try {
-      return await work();
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      if (/^(22|23|42)/.test(code) || needs.now() + wait > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-  }
 }

@@ -186,6 +186,7 @@ describe('the tool list_outbox', () => {
       signal: new AbortController().signal,
       providerKey: 'key',
       progress: () => undefined,
+      spent: () => undefined,
     };
     const args = tool.schema.parse({ limit: 1 });
     const mail = {

@@ -212,6 +212,7 @@ describe('the tool personalize_email', () => {
       signal: new AbortController().signal,
       providerKey: 'key',
       progress: () => undefined,
+      spent: () => undefined,
     };
     return tool.run(context, tool.schema.parse(args));
   };

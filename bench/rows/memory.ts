@@ -1,0 +1,91 @@
+/** What an open stream needs: a turn that waits for its model, and a stream on which nothing happens. */
+
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import type { Lab } from '../lab.ts';
+import type { Door, Measured, Opening } from '../load.ts';
+import { type Child, type ModelStatus, startChild } from '../processes.ts';
+import { type Row, ratios, short } from '../report.ts';
+import { startService } from '../service.ts';
+import { median } from '../statistics.ts';
+
+const COLLECT = ['--expose-gc', '--import', path.join(import.meta.dirname, '../collect.ts')];
+/** The first ones fill pools and caches; the slope is taken over the rest. */
+const FIRST = 300;
+const MORE = 600;
+/** A key may hold 200 streams. */
+const CALLERS = 12;
+
+type What = Opening['what'];
+
+export async function memory(lab: Lab): Promise<Row[]> {
+  const passes = lab.quick ? 1 : 3;
+  const rows: Row[] = [];
+  for (const what of ['turn', 'stream'] as const) {
+    const relay: number[] = [];
+    const service: number[] = [];
+    for (let pass = 0; pass < passes; pass += 1) {
+      relay.push(await withRelay(lab, what));
+      service.push(await withService(lab, what));
+    }
+    rows.push({
+      what: what === 'turn' ? 'a turn waiting for its model: memory' : 'an idle stream: memory',
+      bars: [{ unit: '× relay', must: 'at most', first: 3, goal: 2, rounds: ratios(service, relay) }],
+      figures: [`relay ${short(median(relay))} KiB, service ${short(median(service))} KiB each, of ${MORE}`],
+    });
+  }
+  return rows;
+}
+
+async function withRelay(lab: Lab, what: What): Promise<number> {
+  const relay = await startChild('relay.ts', [lab.model.url], COLLECT.slice(0, 1));
+  try {
+    return await slope(lab, relay, { kind: 'relay', url: relay.url, keys: [''] }, what);
+  } finally {
+    await relay.stop();
+  }
+}
+
+async function withService(lab: Lab, what: What): Promise<number> {
+  const service = await startService({
+    databaseUrl: lab.database.url,
+    modelUrl: lab.model.url,
+    folder: path.join(lab.folder, randomUUID()),
+    callers: CALLERS,
+    execArgv: COLLECT,
+  });
+  try {
+    return await slope(lab, service, { kind: 'service', url: service.url, keys: service.keys }, what);
+  } finally {
+    await service.stop();
+  }
+}
+
+/** KiB of resident memory that one more stream needs, in a process that has just begun. */
+async function slope(lab: Lab, process: Child, door: Door, what: What): Promise<number> {
+  const script = { tokens: 20, everyMs: 0 };
+  const { threads } = await lab.load.ask<Measured>('run', {
+    door,
+    script,
+    turns: 200,
+    atOnce: 8,
+    staggerMs: 0,
+  });
+  const open = async (count: number, all: number) => {
+    await lab.load.ask('open', { door, count, what, threads });
+    while (what === 'turn' && (await lab.model.ask<ModelStatus>('status')).held < all) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // What the last requests left behind is written and let go of.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return (await process.ask<NodeJS.MemoryUsage>('memory')).rss;
+  };
+  try {
+    const before = await open(FIRST, FIRST);
+    const after = await open(MORE, FIRST + MORE);
+    return (after - before) / MORE / 1024;
+  } finally {
+    await lab.load.ask('close');
+    await lab.model.ask('release');
+  }
+}

@@ -1,0 +1,440 @@
+/** AG-UI's own clients, as they are published, against the service. */
+
+import { HttpAgent as HttpAgent1 } from '@ag-ui/client';
+import { AgentCapabilitiesSchema, EventSchema } from '@ag-ui/core/schemas';
+import { HttpAgent as HttpAgent0 } from 'ag-ui-client-0';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Approval } from '../../src/client/events.ts';
+import { createPerson, JWT_ENVIRONMENT } from '../support/people.ts';
+import type { ServiceHere } from '../support/service.ts';
+import { gate, openStage, type Stage } from '../support/stage.ts';
+import { createTap, type Tap } from '../support/tap.ts';
+
+/** As much of both clients as a page uses. */
+interface Agent {
+  threadId: string;
+  messages: { id: string; role: string; content?: unknown; toolCalls?: unknown }[];
+  pendingInterrupts: { id: string; message?: string; metadata?: Record<string, unknown> }[];
+  addMessage(message: { id: string; role: 'user'; content: string }): void;
+  runAgent(parameters?: object, subscriber?: object): Promise<unknown>;
+  abortRun(): void;
+}
+
+interface AgentConfig {
+  url: string;
+  threadId?: string;
+  headers?: Record<string, string>;
+  fetch: Tap['fetch'];
+}
+
+const CLIENTS: { name: string; modern: boolean; create(config: AgentConfig): Agent }[] = [
+  { name: '@ag-ui/client 1.0.0', modern: true, create: (config) => new HttpAgent1(config) as Agent },
+  { name: '@ag-ui/client 0.0.59', modern: false, create: (config) => new HttpAgent0(config) as Agent },
+];
+
+const MAIL = { to: 'ada@example.com', subject: 'Hello Ada', body: 'A short note.' };
+const SEND = { toolCalls: [{ name: 'send_email', args: MAIL }] };
+
+let stage: Stage;
+let service: ServiceHere;
+beforeAll(async () => {
+  stage = await openStage({ LEASE_SECONDS: '2' });
+  service = await stage.start();
+});
+afterAll(() => stage.close());
+
+describe('AG-UI', () => {
+  describe.each(CLIENTS)('$name', ({ modern, create }) => {
+    let tap: Tap;
+    const warnings: string[] = [];
+    beforeEach(() => {
+      tap = createTap();
+      warnings.length = 0;
+      vi.spyOn(console, 'warn').mockImplementation((...words) => void warnings.push(words.join(' ')));
+      vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    });
+    afterEach(() => {
+      vi.restoreAllMocks();
+      for (const frame of tap.frames) {
+        expect(EventSchema.safeParse(frame)).toMatchObject({ success: true });
+      }
+      expect(warnings).toEqual([]);
+    });
+
+    function open(threadId?: string, url = service.url): Agent {
+      return create({
+        url: `${url}/api/v1/agent/ag-ui`,
+        fetch: tap.fetch,
+        ...(threadId === undefined ? {} : { threadId }),
+      });
+    }
+
+    let count = 0;
+    async function say(agent: Agent, words: string, parameters: object = {}): Promise<Heard> {
+      count += 1;
+      agent.addMessage({ id: `u${count}`, role: 'user', content: words });
+      return run(agent, parameters);
+    }
+
+    it('streams a turn of text', async () => {
+      const agent = open();
+      stage.model.script('Hello there, how are you?');
+      const heard = await say(agent, 'Hi');
+      expect(told(agent)).toEqual(['user: Hi', 'assistant: Hello there, how are you?']);
+      expect(heard).toMatchObject({ outcome: 'success', error: null });
+      expect(heard.types.filter((type) => type === 'TEXT_MESSAGE_CONTENT').length).toBeGreaterThan(1);
+    });
+
+    it('shows the calls of tools with their arguments and results', async () => {
+      const agent = open();
+      stage.model.script(
+        {
+          reasoning: 'Let me look.',
+          text: 'I look. ',
+          toolCalls: [{ name: 'get_credit_balance', args: {} }],
+        },
+        'Enough.',
+      );
+      await say(agent, 'How many credits?');
+      expect(told(agent)).toEqual([
+        'user: How many credits?',
+        'reasoning: Let me look.',
+        'assistant: I look.  + get_credit_balance({})',
+        expect.stringMatching(/^tool: \{"balance":/),
+        'assistant: Enough.',
+      ]);
+    });
+
+    it('stops for an approval and goes on when it is given', async () => {
+      const agent = open();
+      stage.model.script(SEND, 'It is on its way.');
+      const asked = await say(agent, 'Write to Ada');
+      expect(asked.outcome).toBe('interrupt');
+      expect(agent.pendingInterrupts).toMatchObject([
+        { message: expect.stringContaining('ada@example.com'), metadata: { approval: { args: MAIL } } },
+      ]);
+      const heard = await run(agent, { resume: approved(agent) });
+      expect(heard.outcome).toBe('success');
+      expect(agent.pendingInterrupts).toEqual([]);
+      expect(told(agent).slice(-2)).toEqual([
+        expect.stringMatching(/^tool: .*"status":"sandbox"/),
+        'assistant: It is on its way.',
+      ]);
+      expect(await mails(agent.threadId)).toEqual(['Hello Ada']);
+    });
+
+    it('does not carry out what is rejected, and tells the model why', async () => {
+      const agent = open();
+      stage.model.script(SEND, 'I leave it.');
+      await say(agent, 'Write to Ada');
+      const resume = answers(agent, { approved: false, reason: 'Not today' });
+      await run(agent, { resume });
+      expect(told(agent).slice(-2)).toEqual([
+        expect.stringMatching(/^tool: \{"status":"rejected".*Not today/),
+        'assistant: I leave it.',
+      ]);
+      expect(await mails(agent.threadId)).toEqual([]);
+    });
+
+    it('carries out what was edited', async () => {
+      const agent = open();
+      stage.model.script(SEND, 'Sent as you wished.');
+      await say(agent, 'Write to Ada');
+      const edited_args = { ...MAIL, subject: 'Dear Ada' };
+      await run(agent, { resume: answers(agent, { approved: true, edited_args }) });
+      expect(await mails(agent.threadId)).toEqual(['Dear Ada']);
+    });
+
+    it('refuses an edit whose facts nobody has seen', async () => {
+      const agent = open();
+      const lead = await addLead('Grace', 'grace@example.com');
+      stage.model.script(SEND);
+      await say(agent, 'Write to Ada');
+      const { to: _to, ...rest } = MAIL;
+      const resume = answers(agent, { approved: true, edited_args: { ...rest, lead_id: lead } });
+      const refusal = await run(agent, { resume }).catch((error) => error);
+      expect(refusal).toMatchObject({ status: 409, payload: { detail: 'APPROVAL_CHANGED' } });
+      const { args_hash } = refusal.payload.preview;
+      stage.model.script('Sent to Grace.');
+      const seen = { approved: true, edited_args: { ...rest, lead_id: lead }, args_hash };
+      await run(agent, { resume: answers(agent, seen) });
+      expect(told(agent).at(-1)).toBe('assistant: Sent to Grace.');
+    });
+
+    it('decides two approvals at once, each as it was answered', async () => {
+      const agent = open();
+      const other = { ...MAIL, to: 'bob@example.com', subject: 'Hello Bob' };
+      const calls = [MAIL, other].map((args) => ({ name: 'send_email', args }));
+      stage.model.script({ toolCalls: calls }, 'One of two.');
+      await say(agent, 'Write to both');
+      const resume = agent.pendingInterrupts.map((one) => ({
+        interruptId: one.id,
+        status: 'resolved',
+        payload: { approved: subjectOf(one) === 'Hello Bob' },
+      }));
+      await run(agent, { resume });
+      expect(await mails(agent.threadId)).toEqual(['Hello Bob']);
+    });
+
+    it('gives up what waits for a new message, where the client says so', async () => {
+      const agent = open();
+      stage.model.script(SEND);
+      await say(agent, 'Write to Ada');
+      stage.model.script('Something else, then.');
+      const resume = agent.pendingInterrupts.map((one) => ({ interruptId: one.id, status: 'cancelled' }));
+      await say(agent, 'Forget it', { resume });
+      expect(told(agent).at(-1)).toBe('assistant: Something else, then.');
+      expect(await mails(agent.threadId)).toEqual([]);
+    });
+
+    it('cancels the turn when the client cancels all that waits', async () => {
+      const agent = open();
+      stage.model.script(SEND);
+      await say(agent, 'Write to Ada');
+      const resume = agent.pendingInterrupts.map((one) => ({ interruptId: one.id, status: 'cancelled' }));
+      const heard = await run(agent, { resume });
+      expect(heard).toMatchObject(modern ? { outcome: 'cancelled' } : { error: 'CANCELLED' });
+      expect(agent.pendingInterrupts).toEqual(modern ? [] : expect.anything());
+    });
+
+    it('shows a reopened page the messages and what waits, and lets it decide', async () => {
+      const before = open();
+      stage.model.script({ text: 'I write. ', ...SEND }, 'Done.');
+      await say(before, 'Write to Ada');
+      const after = open(before.threadId);
+      await run(after);
+      expect(told(after)).toEqual(told(before));
+      expect(after.pendingInterrupts.map((one) => one.id)).toEqual(
+        before.pendingInterrupts.map((one) => one.id),
+      );
+      await run(after, { resume: approved(after) });
+      expect(told(after).at(-1)).toBe('assistant: Done.');
+    });
+
+    it('decides after the server was restarted', async () => {
+      const first = await stage.start();
+      const agent = open(undefined, first.url);
+      stage.model.script(SEND, 'Sent after the restart.');
+      await say(agent, 'Write to Ada');
+      await first.close();
+      const second = await stage.start();
+      const again = open(agent.threadId, second.url);
+      await run(again);
+      await run(again, { resume: approved(again) });
+      expect(told(again).at(-1)).toBe('assistant: Sent after the restart.');
+      await second.close();
+    });
+
+    it('joins a run in its middle, in another page and after a lost connection', async () => {
+      const agent = open();
+      const middle = gate();
+      stage.model.script({ reasoning: 'Hm.', text: ['The first half', middle.promise, ' and the second.'] });
+      const lost = say(agent, 'Tell me').catch((error) => error);
+      await tap.frame((frame) => JSON.stringify(frame).includes('first half'));
+      agent.abortRun();
+      await lost;
+      const page = open(agent.threadId);
+      const joined = run(page);
+      const back = run(agent);
+      await vi.waitFor(() => {
+        expect(told(page).at(-1)).toBe('assistant: The first half');
+        expect(told(agent).at(-1)).toBe('assistant: The first half');
+      });
+      middle.open();
+      await Promise.all([joined, back]);
+      const whole = ['user: Tell me', 'reasoning: Hm.', 'assistant: The first half and the second.'];
+      expect(told(page)).toEqual(whole);
+      expect(told(agent).sort()).toEqual(whole.sort());
+    });
+
+    it('joins in the middle of a call, whose arguments then come whole', async () => {
+      const agent = open();
+      const middle = gate();
+      const start = {
+        index: 0,
+        id: 'call_1',
+        type: 'function',
+        function: { name: 'search_leads', arguments: '{"que' },
+      };
+      const rest = { index: 0, function: { arguments: 'ry":"cto"}' } };
+      stage.model.script(
+        {
+          deltas: [{ tool_calls: [start] }, middle.promise, { tool_calls: [rest] }],
+          finishReason: 'tool_calls',
+        },
+        'Nobody.',
+      );
+      const told1 = say(agent, 'Find the CTO');
+      await tap.frame((frame) => JSON.stringify(frame).includes('TOOL_CALL_ARGS'));
+      const page = open(agent.threadId);
+      const joined = run(page);
+      await vi.waitFor(() => expect(told(page).at(-1)).toBe('assistant: + search_leads()'));
+      middle.open();
+      await Promise.all([told1, joined]);
+      expect(told(page)).toEqual(told(agent));
+      expect(told(page)[1]).toBe('assistant: + search_leads({"query":"cto"})');
+    });
+
+    it('tells what was told before the process died only once', async () => {
+      const first = await stage.startProcess();
+      const agent = open(undefined, first.url);
+      const never = gate();
+      stage.model.script({ text: ['Lost words', never.promise] }, 'The whole answer.');
+      const lost = say(agent, 'Tell me').catch((error) => error);
+      await tap.frame((frame) => JSON.stringify(frame).includes('Lost words'));
+      const page = open(agent.threadId);
+      const joined = run(page);
+      await vi.waitFor(() => expect(told(page).at(-1)).toBe('assistant: Lost words'));
+      await first.kill();
+      never.open();
+      await lost;
+      await joined;
+      expect(told(page)).toEqual(['user: Tell me', 'assistant: The whole answer.']);
+    });
+
+    it('sends the same run only once', async () => {
+      const agent = open();
+      stage.model.script('Once.');
+      await say(agent, 'Hi', { runId: 'run-1' });
+      const again = create({
+        url: `${service.url}/api/v1/agent/ag-ui`,
+        fetch: tap.fetch,
+        threadId: agent.threadId,
+      });
+      again.addMessage({ id: `u${count}`, role: 'user', content: 'Hi' });
+      await run(again, { runId: 'run-1' });
+      expect(told(again)).toEqual(['user: Hi', 'assistant: Once.']);
+    });
+
+    it('tells how a turn failed, and takes the same message again', async () => {
+      const agent = open();
+      stage.model.script({ status: 400, body: '{"error":{"message":"no"}}' });
+      const heard = await say(agent, 'Hi');
+      expect(heard.error).toMatch(/^MODEL_/);
+      stage.model.script('Now it works.');
+      await run(agent);
+      expect(told(agent).at(-1)).toBe('assistant: Now it works.');
+    });
+
+    it('keeps the turn going when the client leaves, and ends it when it is stopped', async () => {
+      const agent = open();
+      const middle = gate();
+      stage.model.script({ text: ['Some words', middle.promise, ' never said'] });
+      const running = say(agent, 'Tell me').catch((error) => error);
+      await tap.frame((frame) => JSON.stringify(frame).includes('Some words'));
+      const stopped = await fetch(`${service.url}/api/v1/agent/ag-ui/${agent.threadId}/stop`, {
+        method: 'POST',
+        headers: { 'x-overture-client': 'test' },
+      });
+      expect(stopped.status).toBe(202);
+      expect(await running).toMatchObject(modern ? { outcome: 'cancelled' } : { error: 'CANCELLED' });
+      expect(told(agent).at(-1)).toBe('assistant: Some words');
+      middle.open();
+    });
+
+    it('refuses a second run with a reason that the client shows', async () => {
+      const agent = open();
+      const middle = gate();
+      stage.model.script({ text: ['Wait', middle.promise] });
+      const first = say(agent, 'Hi');
+      await tap.frame((frame) => JSON.stringify(frame).includes('Wait'));
+      const page = open(agent.threadId);
+      await expect(say(page, 'Me too')).rejects.toMatchObject({
+        status: 409,
+        payload: { detail: 'TURN_RUNNING' },
+      });
+      middle.open();
+      await first;
+    });
+  });
+
+  it('keeps a thread to the user who named it', async () => {
+    const closed = await stage.start({ environment: JWT_ENVIRONMENT });
+    const [ada, eve] = await Promise.all(['ada', 'eve'].map((user) => createPerson(closed.url, { user })));
+    const agentOf = (token: string) =>
+      new HttpAgent1({
+        url: `${closed.url}/api/v1/agent/ag-ui`,
+        threadId: 'our-thread',
+        headers: { Authorization: `Bearer ${token}` },
+      });
+    stage.model.script('A secret.', 'Nothing of it.');
+    const own = agentOf(ada?.token ?? '');
+    own.addMessage({ id: 'u1', role: 'user', content: 'Tell me a secret' });
+    await own.runAgent();
+    const foreign = agentOf(eve?.token ?? '');
+    await foreign.runAgent();
+    expect(foreign.messages).toEqual([]);
+    foreign.addMessage({ id: 'u1', role: 'user', content: 'What was said?' });
+    await foreign.runAgent();
+    expect(JSON.stringify(stage.model.calls.at(-1)?.request.messages)).not.toContain('secret');
+    await closed.close();
+  });
+
+  it('says what it can in the words of the protocol', async () => {
+    const answer = await fetch(`${service.url}/api/v1/agent/ag-ui/capabilities`);
+    expect(AgentCapabilitiesSchema.safeParse(await answer.json())).toMatchObject({ success: true });
+  });
+});
+
+interface Heard {
+  types: string[];
+  outcome: string | null;
+  error: string | null;
+}
+
+async function run(agent: Agent, parameters: object = {}): Promise<Heard> {
+  const heard: Heard = { types: [], outcome: null, error: null };
+  await agent.runAgent(parameters, {
+    onEvent: ({ event }: { event: { type: string } }) => void heard.types.push(event.type),
+    onRunFinishedEvent: ({ outcome }: { outcome: string }) => {
+      heard.outcome = outcome;
+    },
+    onRunErrorEvent: ({ event }: { event: { code?: string } }) => {
+      heard.error = event.code ?? '';
+    },
+  });
+  return heard;
+}
+
+/** The agent's messages, a line each. */
+function told(agent: Agent): string[] {
+  return agent.messages.map(({ role, content, toolCalls }) => {
+    const calls = (toolCalls ?? []) as { function: { name: string; arguments: string } }[];
+    const named = calls.map((call) => ` + ${call.function.name}(${call.function.arguments})`).join('');
+    return `${role}: ${content ?? ''}${named}`.replace(':  +', ': +');
+  });
+}
+
+function answers(agent: Agent, payload: unknown) {
+  return agent.pendingInterrupts.map((one) => ({ interruptId: one.id, status: 'resolved', payload }));
+}
+
+function approved(agent: Agent) {
+  return answers(agent, { approved: true });
+}
+
+function subjectOf(interrupt: { metadata?: Record<string, unknown> }): unknown {
+  return (interrupt.metadata?.approval as Approval).args.subject;
+}
+
+/** Subjects of what was sent in a thread. */
+async function mails(threadId: string): Promise<string[]> {
+  const rows = await stage.database.query<{ subject: string }>(
+    `select o.subject from outbox o join turns t on t.id = o.turn_id
+       join external_threads x on x.conversation_id = t.conversation_id where x.external_id = $1 order by o.subject`,
+    [threadId],
+  );
+  return rows.map((row) => row.subject);
+}
+
+async function addLead(name: string, email: string): Promise<string> {
+  const form = new FormData();
+  form.append('file', new Blob([`email,first_name\n${email},${name}\n`]), 'leads.csv');
+  const headers = { 'x-overture-client': 'test' };
+  await fetch(`${service.url}/api/v1/datasets/import`, { method: 'POST', body: form, headers });
+  const found = await fetch(`${service.url}/api/v1/leads?search=${email}`);
+  const { leads } = (await found.json()) as { leads: { lead_id: string; email: string }[] };
+  const lead = leads.find((one) => one.email === email);
+  if (lead === undefined) throw new Error('the lead was not imported');
+  return lead.lead_id;
+}

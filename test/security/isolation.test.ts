@@ -1,0 +1,358 @@
+/** Workspaces are isolated, and a conversation is its user's: every route of the service, every id of somebody else. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { Route } from '../../src/http/route.ts';
+import { createPerson, JWT_ENVIRONMENT, type Person } from '../support/people.ts';
+import {
+  isPathParameter,
+  leadFile,
+  type SeededWorkspace,
+  seedWorkspace,
+} from '../support/seeded-workspace.ts';
+import type { ServiceHere } from '../support/service.ts';
+import { openStage, type Stage } from '../support/stage.ts';
+
+const WORKSPACE_A = '019a0000-0000-7000-8000-00000000000a';
+const WORKSPACE_B = '019a0000-0000-7000-8000-00000000000b';
+
+/** Bodies that the routes with path parameters take; a route that is not named here fails these tests until it is. */
+const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
+  renameAgentConversation: () => ({ title: 'Mine now' }),
+  previewApprovalEdit: ({ ids }) => ({ args: { lead_id: ids.lead_id, subject: 'x', body: 'y' } }),
+  decideApproval: ({ argsHash }) => ({ decision: 'reject', args_hash: argsHash }),
+  updateDataset: () => ({ dataset_name: 'Mine now' }),
+  updateTemplate: () => ({ name: 'Mine now' }),
+  updateSenderProfile: () => ({ profile_name: 'Mine now' }),
+  createNamedPrompt: () => ({ name: 'mine', prompt: 'x'.repeat(100) }),
+  updateNamedPrompt: () => ({ prompt: 'y'.repeat(100) }),
+};
+
+/** Queries without which a list does not answer. */
+const QUERIES: Record<string, string> = { searchSenderProfiles: '?query=works' };
+
+/** Reads that show no row of any workspace. */
+const ROWLESS = ['getCapabilities', 'getCreditBalance', 'getDefaultPrompt', 'getMetrics'];
+
+/** What a conversation's user and a profile's user share with nobody. */
+const PRIVATE = ['thread_id', 'profile_id'];
+
+/** Arguments that a tool takes; a tool with ids that is not named here fails these tests until it is. */
+const TOOL_ARGUMENTS: Record<string, (mine: SeededWorkspace) => Record<string, unknown>> = {
+  search_leads: () => ({}),
+  personalize_email: ({ ids }) => ({ lead_id: ids.lead_id }),
+  send_email: ({ ids }) => ({ lead_id: ids.lead_id, subject: 'x', body: 'y' }),
+  suppress_email: ({ ids }) => ({ lead_id: ids.lead_id }),
+};
+
+let stage: Stage;
+let service: ServiceHere;
+/** Ada and Alan share workspace A; Bea has workspace B. */
+let ada: Person;
+let alan: Person;
+let bea: Person;
+let mine: SeededWorkspace;
+let theirs: SeededWorkspace;
+
+beforeAll(async () => {
+  stage = await openStage(JWT_ENVIRONMENT);
+  service = await stage.start();
+  ada = await createPerson(service.url, { user: 'alphaworks-ada', workspaceId: WORKSPACE_A });
+  alan = await createPerson(service.url, { user: 'alphaworks-alan', workspaceId: WORKSPACE_A });
+  bea = await createPerson(service.url, { user: 'bravoworks-bea', workspaceId: WORKSPACE_B });
+  mine = await seedWorkspace(ada, stage.model, 'alphaworks');
+  theirs = await seedWorkspace(bea, stage.model, 'bravoworks');
+  await stage.database.query(
+    `update credit_transactions set description = case workspace_id when $1 then 'alphaworks' else 'bravoworks' end`,
+    [WORKSPACE_A],
+  );
+});
+afterAll(() => stage.close());
+
+function parametersOf(route: Route): (keyof SeededWorkspace['ids'])[] {
+  return [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => {
+    if (isPathParameter(name)) return name;
+    throw new Error(`${route.operation}: seed a row for {${name}} in test/support/seeded-workspace.ts`);
+  });
+}
+
+const routesWithIds = () => service.app.routes.filter((route) => route.path.includes('{'));
+
+/** Asks a route; the parameters in `foreign` are `other`'s, the rest `own`'s. */
+function askRoute(
+  person: Person,
+  route: Route,
+  foreign: readonly string[],
+  own: SeededWorkspace,
+  other: SeededWorkspace,
+) {
+  const path = parametersOf(route).reduce<string>(
+    (text, name) => text.replace(`{${name}}`, (foreign.includes(name) ? other : own).ids[name]),
+    route.path,
+  );
+  return person.ask(route.method, `${path}${QUERIES[route.operation] ?? ''}`, {
+    body: bodyOf(route, foreign.length > 0 ? other : own),
+  });
+}
+
+function bodyOf(route: Route, target: SeededWorkspace): unknown {
+  if (route.upload !== undefined) return leadFile('charlieworks');
+  const make = BODIES[route.operation];
+  if (make !== undefined) return make(target);
+  if (route.body === undefined || route.optionalBody === true) return undefined;
+  throw new Error(`${route.operation}: give this test a body in BODIES`);
+}
+
+/** Every choice of at least one. */
+function choices<T>(items: readonly T[]): T[][] {
+  const all: T[][] = [[]];
+  for (const item of items) all.push(...all.map((some) => [...some, item]));
+  return all.slice(1);
+}
+
+/** Everything that workspace B holds. */
+async function rowsOfB(): Promise<string> {
+  const tables = await stage.database.query<{ name: string }>(
+    `select table_name as name from information_schema.columns
+      where table_schema = 'public' and column_name = 'workspace_id' order by table_name`,
+  );
+  expect(tables.length).toBeGreaterThan(15);
+  const rows = await Promise.all(
+    tables.map(({ name }) =>
+      stage.database.query(`select * from ${name} where workspace_id = $1 order by 1, 2`, [WORKSPACE_B]),
+    ),
+  );
+  return JSON.stringify(rows);
+}
+
+/** Whether a text shows anything of workspace B. */
+function showsTheirs(text: string): string[] {
+  return [theirs.marker, theirs.turnId, theirs.idleThreadId, ...Object.values(theirs.ids)].filter((secret) =>
+    text.includes(secret),
+  );
+}
+
+describe('ids of another workspace', () => {
+  it('in the path of any route are answered 404, and nothing changes', async () => {
+    const before = await rowsOfB();
+    const wrong: string[] = [];
+    for (const route of routesWithIds()) {
+      for (const foreign of choices(parametersOf(route))) {
+        const { status, text, json } = await askRoute(ada, route, foreign, mine, theirs);
+        const right = status === 404 && json?.detail === 'NOT_FOUND' && typeof json.request_id === 'string';
+        if (!right || showsTheirs(text).length > 0)
+          wrong.push(`${route.operation} (${foreign}): ${status} ${text}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(routesWithIds().length).toBeGreaterThan(20);
+    expect(await rowsOfB()).toBe(before);
+  });
+
+  it('in a body or a query are answered 404, or find nothing', async () => {
+    const { ids } = theirs;
+    const before = await rowsOfB();
+    const refused = async (method: string, path: string, body?: unknown, status = 404) => {
+      const answer = await ada.ask(method, path, { body });
+      expect(answer).toMatchObject({ status });
+      expect(showsTheirs(answer.text)).toEqual([]);
+    };
+    const decision = { approval_id: ids.approval_id, decision: 'approve', args_hash: theirs.argsHash };
+    const chat = '/api/v1/agent/chat';
+    /** By operation and field; a field that is not named here fails the last line until it is. */
+    const tried: Record<string, () => Promise<unknown>> = {
+      'agentChat thread_id': async () => {
+        await refused('POST', chat, { thread_id: ids.thread_id, message: 'hi' });
+        await refused('POST', chat, { thread_id: theirs.idleThreadId, message: 'hi' });
+        await refused('POST', chat, { thread_id: ids.thread_id, message: 'hi', on_pending: 'supersede' });
+        await refused('POST', chat, { thread_id: ids.thread_id, resume: { confirmed: true } });
+      },
+      'agentChat approval_id': async () => {
+        await refused('POST', chat, { thread_id: ids.thread_id, resume: { decisions: [decision] } });
+        await refused('POST', chat, { thread_id: mine.ids.thread_id, resume: { decisions: [decision] } });
+        const both = [
+          { approval_id: mine.ids.approval_id, decision: 'reject', args_hash: mine.argsHash },
+          decision,
+        ];
+        await refused('POST', chat, { thread_id: mine.ids.thread_id, resume: { decisions: both } });
+      },
+      // Only told back to who sent it.
+      'agentChat client_message_id': async () => {},
+      'cancelAgentTurn turn_id': async () => {
+        const cancel = (thread: string) => `/api/v1/agent/conversations/${thread}/cancel`;
+        await refused('POST', cancel(mine.ids.thread_id), { turn_id: theirs.turnId }, 409);
+        await refused('POST', cancel(mine.idleThreadId), { turn_id: theirs.turnId }, 409);
+      },
+      'listLeads dataset_id': async () =>
+        expect(await ada.get(`/api/v1/leads?dataset_id=${ids.dataset_id}`)).toMatchObject({ total: 0 }),
+      'previewPersonalization sender_profile_id': () =>
+        refused('POST', '/api/v1/personalize/preview', {
+          lead_data: { first_name: 'Lena' },
+          sender_profile_id: ids.profile_id,
+        }),
+      // It names a cache that this service does not have; no row is read by it.
+      'previewPersonalization dataset_id': async () => {},
+      'getEffectivePrompt sender_profile_id': () =>
+        refused('GET', `/api/v1/personalize/effective-prompt?sender_profile_id=${ids.profile_id}`),
+    };
+    for (const attempt of Object.values(tried)) await attempt();
+    expect(await rowsOfB()).toBe(before);
+
+    const fields = service.app.routes.flatMap((route) =>
+      [route.body, route.query].flatMap((schema) =>
+        schema === undefined ? [] : idFieldsOf(schema).map((field) => `${route.operation} ${field}`),
+      ),
+    );
+    expect([...new Set(fields)].filter((field) => tried[field] === undefined)).toEqual([]);
+  });
+
+  it('in the arguments of any tool are answered NOT_FOUND, or find nothing', async () => {
+    const before = await rowsOfB();
+    const foreignIds: Record<string, string> = { ...theirs.ids, sender_profile_id: theirs.ids.profile_id };
+    stage.model.script('Here I am.');
+    const { thread_id } = await ada.post('/api/v1/agent/chat', { message: 'hi' });
+    const tools = stage.model.calls.at(-1)?.request.tools ?? [];
+    const attempts = tools.flatMap(({ function: { name, parameters } }) =>
+      idsWithin(parameters).map((field) => {
+        const args = TOOL_ARGUMENTS[name];
+        if (args === undefined) throw new Error(`give this test arguments for ${name} in TOOL_ARGUMENTS`);
+        const foreign = foreignIds[field];
+        if (foreign === undefined) throw new Error(`give this test a foreign ${field}`);
+        return { name, args: { ...args(mine), [field]: foreign } };
+      }),
+    );
+    expect(attempts.length).toBeGreaterThanOrEqual(8);
+    stage.model.script({ toolCalls: attempts }, 'I tried.');
+    const answer = await ada.post('/api/v1/agent/chat', { thread_id, message: 'try' });
+    expect(answer).toMatchObject({ status: 'completed', approvals: [] });
+    const results =
+      stage.model.calls.at(-1)?.request.messages.filter((message) => message.role === 'tool') ?? [];
+    const outcomes = attempts.map((attempt, index) => ({ attempt, content: results[index]?.content ?? '' }));
+    expect(outcomes.filter(({ content }) => !/"NOT_FOUND"|"total":0/.test(content))).toEqual([]);
+    expect(showsTheirs(results.map((result) => result.content).join(' '))).toEqual([]);
+    expect(await rowsOfB()).toBe(before);
+  });
+
+  it('are not in any list', async () => {
+    const lists = service.app.routes.filter(
+      (route) =>
+        route.method === 'GET' &&
+        route.access !== 'public' &&
+        !route.path.includes('{') &&
+        route.answers[200] !== 'event-stream',
+    );
+    expect(lists.length).toBeGreaterThan(14);
+    for (const route of lists) {
+      const { status, text } = await ada.ask('GET', `${route.path}${QUERIES[route.operation] ?? ''}`);
+      expect({ operation: route.operation, status, theirs: showsTheirs(text) }).toEqual({
+        operation: route.operation,
+        status: 200,
+        theirs: [],
+      });
+      // What shows nothing of one's own would show nothing of others either.
+      const shows = text.includes(mine.marker) || ROWLESS.includes(route.operation);
+      expect({ operation: route.operation, shows }).toEqual({ operation: route.operation, shows: true });
+    }
+  });
+
+  it('are not told on the stream of changes, nor are conversations of a colleague', async () => {
+    const leaving = new AbortController();
+    const response = await fetch(`${service.url}/api/v1/agent/stream`, {
+      headers: { authorization: `Bearer ${ada.token}` },
+      signal: leaving.signal,
+    });
+    const foreign = await bea.post('/api/v1/agent/conversations', { title: 'bravoworks' });
+    const colleagues = await alan.post('/api/v1/agent/conversations', { title: 'colleague' });
+    const own = await ada.post('/api/v1/agent/conversations', { title: 'own' });
+    let told = '';
+    for await (const chunk of response.body ?? []) {
+      told += new TextDecoder().decode(chunk);
+      if (told.includes(String(own.thread_id))) break;
+    }
+    leaving.abort();
+    expect(told).not.toContain(String(foreign.thread_id));
+    expect(told).not.toContain(String(colleagues.thread_id));
+    expect(told).toContain('event: approvals');
+  });
+});
+
+describe('a colleague in the same workspace', () => {
+  it('finds neither the conversations nor the sender profiles of another user', async () => {
+    const wrong: string[] = [];
+    for (const route of routesWithIds()) {
+      const names = parametersOf(route);
+      if (!names.some((name) => PRIVATE.includes(name)) || names.includes('approval_id')) continue;
+      const { status, text, json } = await askRoute(alan, route, [], mine, mine);
+      if (status !== 404 || json?.detail !== 'NOT_FOUND') wrong.push(`${route.operation}: ${status} ${text}`);
+    }
+    expect(wrong).toEqual([]);
+    expect(await alan.get('/api/v1/agent/conversations?search=alphaworks')).toMatchObject({ items: [] });
+    for (const resume of [{ confirmed: true }, { decisions: [decisionOn(mine, 'approve')] }]) {
+      const body = { thread_id: mine.ids.thread_id, resume };
+      expect(await alan.ask('POST', '/api/v1/agent/chat', { body })).toMatchObject({ status: 404 });
+    }
+  });
+
+  it('may decide its approval through the inbox', async () => {
+    const { approvals } = await alan.get('/api/v1/agent/approvals');
+    expect(approvals).toMatchObject([{ approval_id: mine.ids.approval_id, args_hash: mine.argsHash }]);
+    stage.model.script('Sent.');
+    const { approval_id: _id, ...body } = decisionOn(mine, 'approve');
+    const path = `/api/v1/agent/conversations/${mine.ids.thread_id}/approvals/${mine.ids.approval_id}`;
+    const preview = await alan.ask('POST', `${path}/preview`, {
+      body: { args: { lead_id: mine.ids.lead_id, subject: 'x', body: 'y' } },
+    });
+    expect(preview.status).toBe(200);
+    expect(await alan.ask('POST', `${path}/decision`, { body })).toMatchObject({
+      status: 202,
+      json: { approval: { status: 'approved', decided_by: 'user:alphaworks-alan' } },
+    });
+    await expect
+      .poll(async () => (await ada.get(`/api/v1/agent/conversations/${mine.ids.thread_id}`)).status)
+      .toBe('idle');
+  });
+});
+
+describe('these tests', () => {
+  it('ask what the owner of the ids may ask', async () => {
+    // What ends something goes last, and what lies deeper before what holds it.
+    const ends = ['decideApproval', 'cancelAgentTurn'];
+    const rank = (route: Route) => (route.method === 'DELETE' ? 9 : ends.indexOf(route.operation));
+    const routes = routesWithIds().toSorted(
+      (one, other) => rank(one) - rank(other) || other.path.length - one.path.length,
+    );
+    stage.model.otherwise('Very well.');
+    const wrong: string[] = [];
+    for (const route of routes) {
+      if (route.answers[200] === 'event-stream') continue;
+      const { status, text } = await askRoute(bea, route, [], theirs, theirs);
+      if (status >= 300) wrong.push(`${route.operation}: ${status} ${text}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+function decisionOn({ ids, argsHash }: SeededWorkspace, decision: string) {
+  return { approval_id: ids.approval_id, decision, args_hash: argsHash };
+}
+
+/** Names of the fields, at any depth, that hold an id by their name or their format. */
+function idFieldsOf(schema: z.ZodType): string[] {
+  return idsWithin(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }));
+}
+
+function idsWithin(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  return Object.entries(schema).flatMap(([key, value]) => {
+    const below = idsWithin(value);
+    if (key !== 'properties') return below;
+    const names = Object.entries(value).filter(
+      ([name, field]) => /(_id|Id|_ids|Ids)$/.test(name) || JSON.stringify(field).includes('"format":"uuid"'),
+    );
+    // An array or object of objects is named by the fields inside it.
+    return [
+      ...names.filter(([, field]) => !JSON.stringify(field).includes('"properties"')).map(([name]) => name),
+      ...below,
+    ];
+  });
+}

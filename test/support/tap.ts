@@ -1,0 +1,86 @@
+/** A `fetch` that hands on what passes through it: for tests that look at the wire under a stock client. */
+
+export interface Tap {
+  fetch: typeof globalThis.fetch;
+  /** The JSON bodies that were sent. */
+  sent: unknown[];
+  /** `METHOD path` of each request. */
+  requests: string[];
+  /** The data of every event stream's frames, in order, as they came: JSON, or text that is none. */
+  frames: unknown[];
+  /** Resolves with the first frame that fits. */
+  frame(fits: (frame: unknown) => boolean): Promise<unknown>;
+  /** Breaks every connection that is open, as a network that goes away does. */
+  cut(): void;
+}
+
+export function createTap(): Tap {
+  const sent: unknown[] = [];
+  const requests: string[] = [];
+  const frames: unknown[] = [];
+  const waiting = new Set<() => void>();
+  const open = new Set<AbortController>();
+
+  async function read(body: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = '';
+    for await (const chunk of body) {
+      rest += decoder.decode(chunk, { stream: true });
+      const blocks = rest.split('\n\n');
+      rest = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const data = block.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []));
+        if (data.length > 0) frames.push(parse(data.join('\n')));
+      }
+      for (const look of [...waiting]) look();
+    }
+  }
+
+  return {
+    sent,
+    requests,
+    frames,
+    async fetch(input, init) {
+      const url = new URL(input instanceof Request ? input.url : String(input));
+      requests.push(`${init?.method ?? 'GET'} ${url.pathname}${url.search}`);
+      if (typeof init?.body === 'string') sent.push(JSON.parse(init.body));
+      const breaker = new AbortController();
+      const signals = [breaker.signal, ...(init?.signal == null ? [] : [init.signal])];
+      const response = await fetch(input, { ...init, signal: AbortSignal.any(signals) });
+      const type = response.headers.get('content-type') ?? '';
+      if (!type.startsWith('text/event-stream') || response.body === null) return response;
+      const [ours, theirs] = response.body.tee();
+      open.add(breaker);
+      read(ours)
+        .catch(() => undefined)
+        .finally(() => open.delete(breaker));
+      return new Response(theirs, { status: response.status, headers: response.headers });
+    },
+    frame(fits) {
+      return new Promise((resolve) => {
+        let seen = 0;
+        const look = () => {
+          for (; seen < frames.length; seen += 1) {
+            if (!fits(frames[seen])) continue;
+            waiting.delete(look);
+            resolve(frames[seen]);
+            return;
+          }
+        };
+        waiting.add(look);
+        look();
+      });
+    },
+    cut() {
+      for (const breaker of open) breaker.abort(new TypeError('fetch failed: the network went away'));
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
