@@ -31,7 +31,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     id uuid primary key,
     workspace_id uuid not null references workspaces on delete cascade,
     user_id text not null,
-    dataset_id uuid not null references datasets on delete cascade,
+    dataset_id uuid references datasets on delete set null,
     source text not null,
     -- Credits for a profile that is found, as they were when the batch was accepted.
     price int not null check (price >= 0),

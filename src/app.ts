@@ -66,6 +66,9 @@ import { createLeadRoutes } from './resources/leads/routes.ts';
 import { createSandboxMailer, createSmtpMailer } from './resources/outbox/mailer.ts';
 import { createOutbox } from './resources/outbox/outbox.ts';
 import { createOutboxRoutes } from './resources/outbox/routes.ts';
+import { pageFolder } from './resources/page/build.ts';
+import { readPageFiles } from './resources/page/files.ts';
+import { createPageRoutes } from './resources/page/routes.ts';
 import { createPersonalization } from './resources/personalization/personalization.ts';
 import { createPersonalizationRoutes } from './resources/personalization/routes.ts';
 import { createSenderProfileRoutes } from './resources/sender-profiles/routes.ts';
@@ -89,7 +92,7 @@ import { createTurns } from './runtime/turn.ts';
 import { createTools } from './tools/index.ts';
 
 export const VERSION = '0.1.0';
-const ROOT = path.resolve(import.meta.dirname, '..');
+export const ROOT = path.resolve(import.meta.dirname, '..');
 export const MIGRATIONS = path.join(ROOT, 'migrations');
 
 export interface AppNeeds {
@@ -351,7 +354,8 @@ export async function createApp({
     ...createHealthRoutes({ readiness, now }),
     ...createMetricsRoutes(metrics),
   ];
-  const routes = [...resourceRoutes, ...createDocsRoutes(resourceRoutes, { version: VERSION })];
+  const page = createPageRoutes(await readPageFiles(pageFolder(ROOT)));
+  const routes = [...resourceRoutes, ...createDocsRoutes(resourceRoutes, { version: VERSION }), ...page];
   metrics.gauge('turns_in_flight', 'Turns that this process runs now.', inFlight.count);
   metrics.gauge(
     'database_connections',

@@ -35,9 +35,21 @@ export interface LogNeeds {
   secrets: readonly string[];
 }
 
+/** A secret as it may stand in a line: in JSON, in JSON that is text in JSON, and in an address. The longest first. */
+function spellings(secret: string): string[] {
+  const inJson = JSON.stringify(secret.toWellFormed()).slice(1, -1);
+  const all = [
+    inJson,
+    JSON.stringify(inJson).slice(1, -1),
+    encodeURIComponent(secret.toWellFormed()),
+    secret,
+  ];
+  return [...new Set(all)].sort((one, other) => other.length - one.length);
+}
+
 /** Makes the process's log. A line is scrubbed after it was serialised, so nesting cannot hide a secret. */
 export function createLog({ level, write, secrets }: LogNeeds): Log {
-  const known = secrets.filter((secret) => secret.length >= 6);
+  const known = secrets.filter((secret) => secret.length >= 6).flatMap(spellings);
   return pino(
     { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
     {

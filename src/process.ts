@@ -1,16 +1,17 @@
 /** What main does once it knows that this Node can run it: start, `migrate`, signals, and the end. */
 
-import { createApp, MIGRATIONS } from './app.ts';
+import { createApp, MIGRATIONS, ROOT } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { createEmbeddedDatabase } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { createLog, type Log } from './log.ts';
+import { ensurePage } from './resources/page/build.ts';
 import type { Clock } from './runtime/ports.ts';
 
 /** After this a process that was asked to leave is gone, whatever it still waits for (design.md §3: 25 s). */
 const EXIT_MS = 24_000;
 
-/** Serves until it is told to leave; with `migrate` only brings the database up to date. */
+/** Serves until it is told to leave; with `migrate` only brings the database up to date; with `dev` somebody else serves the page. */
 export async function run(args: readonly string[]): Promise<void> {
   const config = readSettings();
   const log = createLog({
@@ -19,7 +20,7 @@ export async function run(args: readonly string[]): Promise<void> {
     secrets: config.secrets,
   });
   try {
-    await serve(config, log, args.includes('migrate'));
+    await serve(config, log, args);
   } catch (error) {
     log.debug({ err: error }, 'the start failed');
     refuse(error instanceof Error ? error : new Error(String(error)));
@@ -42,7 +43,9 @@ function refuse(error: Error): never {
   process.exit(1);
 }
 
-async function serve(config: Config, log: Log, onlyMigrate: boolean): Promise<void> {
+async function serve(config: Config, log: Log, args: readonly string[]): Promise<void> {
+  const onlyMigrate = args.includes('migrate');
+  const page = onlyMigrate || args.includes('dev') ? null : ensurePage({ root: ROOT, log });
   const database =
     config.databaseUrl === null
       ? await createEmbeddedDatabase({ dataDir: config.dataDir, log }).start()
@@ -52,6 +55,7 @@ async function serve(config: Config, log: Log, onlyMigrate: boolean): Promise<vo
     await database.stop();
     return;
   }
+  await page;
   const app = await createApp({ config, databaseUrl: database.url, log, clock: realClock });
   const { url } = await app.start();
   log.info({ url }, 'listening');

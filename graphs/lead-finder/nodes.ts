@@ -30,29 +30,31 @@ const SURE = 0.5;
 
 /** Turns the wish into searches, the strictest first. */
 export function plan(state: State): Update {
-  return { plan: isPerson(state.wish) ? planPerson(state.wish) : [planCriteria(state.wish, state.limit)] };
+  return {
+    searches: isPerson(state.wish) ? planPerson(state.wish) : [planCriteria(state.wish, state.limit)],
+  };
 }
 
 /** Does the next search of the plan. */
 export async function search(state: State, config: RunnableConfig): Promise<Update> {
   const { source, scope, progress } = runOf(config);
-  const next = state.plan[state.searched];
+  const next = state.searches[state.searched];
   if (next === undefined) return { searched: 1 };
   const found = await source.search(scope, next.query);
-  progress(state.searched + 1, state.plan.length + 1, `${next.note}: ${found.length}`);
+  progress(state.searched + 1, state.searches.length + 1, `${next.note}: ${found.length}`);
   return { found, searched: 1 };
 }
 
 /** Another search is worth its while only as long as the stricter ones have found nobody. */
 export function afterSearch(state: State): 'search' | 'rank' {
-  const { wish, plan: planned, found } = state;
-  return state.searched < planned.length && best(found, wish).length === 0 ? 'search' : 'rank';
+  const { wish, searches, searched, found } = state;
+  return searched < searches.length && best(found, wish).length === 0 ? 'search' : 'rank';
 }
 
 /** Keeps each person once, the best first, and not more than are wanted. */
 export function rankFound(state: State, config: RunnableConfig): Update {
   const ranked = best(state.found, state.wish).slice(0, state.limit);
-  runOf(config).progress(state.plan.length + 1, state.plan.length + 1, `Ranked: ${ranked.length}`);
+  runOf(config).progress(state.searches.length + 1, state.searches.length + 1, `Ranked: ${ranked.length}`);
   return { ranked };
 }
 

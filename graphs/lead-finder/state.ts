@@ -3,7 +3,7 @@
 import { Annotation } from '@langchain/langgraph';
 import type { Profile, RankedProfile, SourceQuery, Wish } from '../../src/resources/lead-finder/ports.ts';
 
-/** One search of the plan, and how a person is told of it. */
+/** A planned search, and how a person is told of it. */
 export interface PlannedSearch {
   query: SourceQuery;
   note: string;
@@ -13,8 +13,8 @@ export const LeadFinderState = Annotation.Root({
   wish: Annotation<Wish>(),
   /** How many are wanted at most. */
   limit: Annotation<number>(),
-  plan: Annotation<PlannedSearch[]>(),
-  /** How many searches of the plan are done. */
+  searches: Annotation<PlannedSearch[]>(),
+  /** How many of the searches are done. */
   searched: Annotation<number>({ reducer: (before, more) => before + more, default: () => 0 }),
   found: Annotation<Profile[]>({ reducer: (before, more) => [...before, ...more], default: () => [] }),
   ranked: Annotation<RankedProfile[]>(),

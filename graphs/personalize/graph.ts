@@ -1,6 +1,6 @@
 /** The personalize graph: research → find_commonalities → write_email → check, with one second draft where check finds faults. */
 
-import { END, START, StateGraph } from '@langchain/langgraph';
+import { END, RunControl, START, StateGraph } from '@langchain/langgraph';
 import type { Prompts } from '../../src/engine/prompts.ts';
 import type {
   LeadFields,
@@ -57,7 +57,12 @@ export function createPersonalize({ writer, prompts }: PersonalizeNeeds): Person
           template: input.template ?? null,
           guidance,
         },
-        { signal: input.signal },
+        {
+          configurable: { spent: input.spent },
+          signal: input.signal,
+          // Its own control: a process that drains lets a mail that has begun come to its end.
+          control: new RunControl(),
+        },
       );
       const { draft, commonality, facts, faults, usage } = state;
       return {

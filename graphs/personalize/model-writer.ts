@@ -5,7 +5,7 @@ import type { Model, ModelSink, PlainMessage } from '../../src/engine/model.ts';
 import type { Prompt, Prompts } from '../../src/engine/prompts.ts';
 import { ServiceError } from '../../src/errors.ts';
 import type { PersonalizeUsage } from './state.ts';
-import type { Writer } from './writer.ts';
+import type { Writer, WriterBrief } from './writer.ts';
 
 const commonalities = z.object({
   commonalities: z
@@ -45,7 +45,7 @@ export function createModelWriter({ model, prompts }: { model: Model; prompts: P
     system: string,
     given: object,
     schema: Schema,
-    signal: AbortSignal,
+    { signal, spent }: Pick<WriterBrief, 'signal' | 'spent'>,
   ): Promise<{ value: z.output<Schema>; usage: PersonalizeUsage }> {
     const messages: PlainMessage[] = [
       { role: 'system', content: system },
@@ -61,8 +61,10 @@ export function createModelWriter({ model, prompts }: { model: Model; prompts: P
         temperature: prompt.temperature,
         model: prompt.model,
       });
-      usage.input_tokens += answer.usage.inputTokens;
-      usage.output_tokens += answer.usage.outputTokens;
+      const { inputTokens: input_tokens, outputTokens: output_tokens } = answer.usage;
+      spent?.({ input_tokens, output_tokens, model_calls: 1 });
+      usage.input_tokens += input_tokens;
+      usage.output_tokens += output_tokens;
       usage.model_calls += 1;
       // An answer that was cut short may still parse, and would say less than was meant.
       const parsed = answer.finishReason === 'stop' ? schema.safeParse(parseJson(answer.content)) : null;
@@ -83,13 +85,13 @@ export function createModelWriter({ model, prompts }: { model: Model; prompts: P
   return {
     name: model.name,
 
-    async findCommonalities({ facts, sender, signal }) {
+    async findCommonalities({ facts, sender, ...brief }) {
       const given = { lead: fenced(facts), sender };
-      const { value, usage } = await ask(find, find.render({}), given, commonalities, signal);
+      const { value, usage } = await ask(find, find.render({}), given, commonalities, brief);
       return { commonalities: value.commonalities, usage };
     },
 
-    async writeEmail({ facts, sender, commonality, instructions, template, guidance, faults, signal }) {
+    async writeEmail({ facts, sender, commonality, instructions, template, guidance, faults, ...brief }) {
       const given = {
         lead: fenced(facts),
         commonality: commonality === null ? null : fenced(commonality),
@@ -98,7 +100,7 @@ export function createModelWriter({ model, prompts }: { model: Model; prompts: P
         ...(template !== null && { template }),
         ...(faults.length > 0 && { faults: fenced(faults) }),
       };
-      const { value, usage } = await ask(write, write.render({ guidance }), given, draft, signal);
+      const { value, usage } = await ask(write, write.render({ guidance }), given, draft, brief);
       return { draft: value, usage };
     },
   };

@@ -3,12 +3,13 @@
 import { visibleText } from '../../src/resources/leads/visible-text.ts';
 import { checkDraft, supports } from './check.ts';
 import type { Facts, PersonalizeStateValues } from './state.ts';
-import type { Writer } from './writer.ts';
+import type { Writer, WriterBrief } from './writer.ts';
 
 type State = PersonalizeStateValues;
 type Update = Partial<State>;
 interface Config {
   signal?: AbortSignal;
+  configurable?: { spent?: WriterBrief['spent'] };
 }
 
 /** Bounds of what a writer is given of one row. */
@@ -29,13 +30,18 @@ export function createNodes({ writer }: { writer: Writer }) {
         facts,
         sender,
         signal: signalOf(config),
+        spent: config.configurable?.spent,
       });
       const commonality = commonalities.find((one) => supports(one, facts, sender)) ?? null;
       return { commonality, usage };
     },
 
     async writeEmail(state: State, config: Config): Promise<Update> {
-      const { draft, usage } = await writer.writeEmail({ ...state, signal: signalOf(config) });
+      const { draft, usage } = await writer.writeEmail({
+        ...state,
+        signal: signalOf(config),
+        spent: config.configurable?.spent,
+      });
       return { draft, usage, drafts: 1 };
     },
 

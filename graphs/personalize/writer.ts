@@ -1,12 +1,14 @@
 /** The port behind which a mail is written: by a model (model-writer.ts), or by rules where there is none (rule-writer.ts). */
 
-import type { TemplateText } from '../../src/resources/personalization/ports.ts';
+import type { PersonalizeInput, TemplateText } from '../../src/resources/personalization/ports.ts';
 import type { Commonality, Draft, Facts, PersonalizeUsage } from './state.ts';
 
 export interface WriterBrief {
   facts: Facts;
   sender: Facts;
   signal: AbortSignal;
+  /** Told of each model call as it ends. */
+  spent: PersonalizeInput['spent'];
 }
 
 export interface MailBrief extends WriterBrief {

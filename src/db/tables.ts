@@ -268,7 +268,7 @@ export interface LeadFinderSessionTable {
   id: string;
   workspace_id: string;
   user_id: string;
-  dataset_id: string;
+  dataset_id: string | null;
   source: string;
   price: number;
   status: string;

@@ -478,6 +478,7 @@ export function createGate(needs: GateNeeds) {
    * left unfinished is not repeated; it is told, and kept, as unknown.
    */
   async function answerBegun(run: CallRun): Promise<void> {
+    let begun = false;
     for (const part of run.reply.parts) {
       if (part.type !== 'tool' || part.status !== 'running') continue;
       const tool = toolBox.get(part.name);
@@ -485,6 +486,7 @@ export function createGate(needs: GateNeeds) {
       const toolCallId = part.tool_call_id;
       const before = await ledger.read(run.turn, toolCallId);
       if (before === null) continue;
+      begun = true;
       if (before.state === 'intended' && tool.effect === 'outside') {
         const outcome: Outcome = { state: 'unknown', error: LOST };
         const proposal = asApproved({ name: part.name, args: part.args, credits: 0 });
@@ -499,6 +501,7 @@ export function createGate(needs: GateNeeds) {
       }
       await run.reply.toolEnd(toolCallId, recordedEnd(before));
     }
+    if (begun) run.reply.usage.credits = await ledger.spent(run.turn);
   }
 
   return { plan, execute, overBudget, answerBegun };

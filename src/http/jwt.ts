@@ -59,7 +59,7 @@ function createVerify(
 
 /** `app_metadata.workspace_id` where it is given, else a workspace of the user's own, made of issuer and subject. */
 function claimsOf(payload: JWTPayload, issuer: string | null): SessionClaims {
-  const userId = payload.sub ?? '';
+  const userId = typeof payload.sub === 'string' ? payload.sub : '';
   const metadata = isRecord(payload.app_metadata) ? payload.app_metadata : {};
   const named = metadata.workspace_id;
   if (userId === '' || userId.length > 255) throw new Error('the subject is empty or too long');

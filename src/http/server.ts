@@ -123,7 +123,7 @@ function allowOrigin(needs: HttpNeeds, context: Context): boolean {
   context.set('Access-Control-Allow-Origin', origin);
   context.set(
     'Access-Control-Expose-Headers',
-    'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, Location, Content-Location',
+    'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Reset, Idempotency-Replayed, Location, Content-Location, Content-Disposition',
   );
   if (context.method !== 'OPTIONS' || context.get('Access-Control-Request-Method') === '') return false;
   context.set('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');

@@ -39,6 +39,8 @@ export function createLeadFinderWorker(needs: LeadFinderWorkerNeeds) {
   const rounds = createRounds({ clock, log });
   const leaving = new AbortController();
   let round = (): void => {};
+  /** Milliseconds for the wishes of one part, and again for the last of them: together less than the lease. */
+  const share = Math.floor((leaseSeconds * 1000) / 3);
 
   async function workOff(): Promise<void> {
     while (!leaving.signal.aborted) {
@@ -56,7 +58,7 @@ export function createLeadFinderWorker(needs: LeadFinderWorkerNeeds) {
       await batches.record(claim, [{ row: next.row, error: GIVEN_UP }]);
       return;
     }
-    const until = clock.now() + (leaseSeconds * 1000) / 3;
+    const until = clock.now() + share;
     const outcomes: WishOutcome[] = [];
     let fault: unknown = null;
     for (const one of open) {
@@ -78,7 +80,7 @@ export function createLeadFinderWorker(needs: LeadFinderWorkerNeeds) {
     const scope = {
       workspaceId: claim.workspaceId,
       within: <T>(work: Parameters<typeof database.within<T>>[1]) => database.within(claim.workspaceId, work),
-      signal: AbortSignal.any([leaving.signal, AbortSignal.timeout((leaseSeconds * 1000) / 3)]),
+      signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(share)]),
     };
     try {
       return { row, profiles: await find(source, scope, { wish, limit }) };

@@ -45,6 +45,8 @@ export function createInFlight() {
         },
         inbox: () => inboxCallback(),
       };
+      // A process that stood still past its lease may take a turn over from itself.
+      flights.get(turn.turnId)?.lose();
       flights.set(turn.turnId, flight);
       return flight;
     },

@@ -130,9 +130,9 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
   async function storeTaken(taken: { writer: Writer; batch: RunBatch }[]): Promise<void> {
     try {
       const lost = await store.append(taken.map(({ batch }) => batch));
-      for (const { writer } of taken) {
+      for (const { writer, batch } of taken) {
         writer.refusals = 0;
-        if (lost.has(writer.turn.turnId)) writer.lose();
+        if (lost.has(batch)) writer.lose();
       }
     } catch (error) {
       onFlushError(error);

@@ -75,8 +75,11 @@ export interface Clock {
 }
 
 export interface JournalStore {
-  /** Stores rows of live runs, each under its epoch, in one statement; answers the turns whose lease is lost. Storing a row again is harmless. */
-  append(batches: readonly RunBatch[]): Promise<Set<string>>;
+  /**
+   * Stores rows of live runs, each under its epoch, in one statement; answers the batches whose lease is lost (a process
+   * may hold a turn that it took over from itself). Storing a row again is harmless.
+   */
+  append(batches: readonly RunBatch[]): Promise<Set<RunBatch>>;
   /** Rows that hold a number above `after` (and none from `before` on), ascending. */
   read(
     scope: { workspaceId: string; threadId: string },

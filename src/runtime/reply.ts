@@ -74,7 +74,8 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
       return parts;
     },
     usage,
-    tainted: turn.tainted,
+    // What a page sends along may be a stranger's, whatever becomes of the run.
+    tainted: turn.tainted || turn.input.page_context !== undefined,
     text: (call, delta) => stream('text', call, delta),
     reasoning: (call, delta) => stream('reasoning', call, delta),
     toolStart(call, toolCallId, name) {

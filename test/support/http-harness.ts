@@ -18,6 +18,8 @@ import { openDatabase } from './database.ts';
 export const WORKSPACE_HEADER = 'x-test-workspace';
 
 export interface HarnessNeeds {
+  /** Of the owner, for pools of other roles. */
+  databaseUrl: string;
   database: Database;
   pool: pg.Pool;
   newId(): string;
@@ -35,6 +37,8 @@ export interface HarnessOptions {
 
 export interface HttpHarness {
   url: string;
+  /** Of the owner, for pools of other roles. */
+  databaseUrl: string;
   database: Database;
   pool: pg.Pool;
   newId(): string;
@@ -79,7 +83,14 @@ export async function startHttpHarness({
   const log = createLog({ level: 'info', secrets: [], write: (line) => lines.push(JSON.parse(line)) });
   const pool = createPool({ url, role: 'overture_app', size: 8, log });
   const database = createDatabase({ pool });
-  const needs: HarnessNeeds = { database, pool, newId: () => v7(), now: () => Date.now(), log };
+  const needs: HarnessNeeds = {
+    databaseUrl: url,
+    database,
+    pool,
+    newId: () => v7(),
+    now: () => Date.now(),
+    log,
+  };
 
   const [caller, other] = ['a', 'b'].map((letter) => ({
     workspaceId: v7(),
@@ -114,6 +125,7 @@ export async function startHttpHarness({
 
   return {
     url: address,
+    databaseUrl: url,
     database,
     pool,
     newId: needs.newId,

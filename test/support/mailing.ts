@@ -6,6 +6,7 @@ import type { Client, SendInput } from '../../src/client/client.ts';
 import { ClientError } from '../../src/client/errors.ts';
 import type { Approval, Decision, JournalEvent, Message } from '../../src/client/events.ts';
 import { DEV_WORKSPACE } from '../../src/http/caller.ts';
+import type { TestDatabase } from './database.ts';
 import type { ScriptedToolCall } from './scripted-model.ts';
 import { type SmtpServer, startSmtpServer } from './smtp-server.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -15,7 +16,7 @@ export interface Mailing extends Stage {
   smtp: SmtpServer;
   talk: Talk;
   /** Adds a lead, of the local workspace unless another is named; answers its id. */
-  addLead(email: string, lead?: { first?: string; last?: string; workspaceId?: string }): Promise<string>;
+  addLead(email: string, lead?: LeadFields): Promise<string>;
   /** Adds a sender profile, by default the local user's default one; answers its id. */
   addSender(sender: {
     data: Record<string, unknown>;
@@ -23,6 +24,32 @@ export interface Mailing extends Stage {
     workspaceId?: string;
     isDefault?: boolean;
   }): Promise<string>;
+}
+
+export interface LeadFields {
+  first?: string;
+  last?: string;
+  /** Default: the local one. */
+  workspaceId?: string;
+}
+
+/** Adds a lead of Acme's in a dataset of its own; answers its id. */
+export async function insertLead(
+  database: TestDatabase,
+  email: string,
+  { first = 'Maureen', last = 'Fuentes', workspaceId = DEV_WORKSPACE }: LeadFields = {},
+): Promise<string> {
+  const [datasetId, leadId] = [v7(), v7()];
+  await database.query(
+    `insert into datasets (id, workspace_id, user_id, name, source_type) values ($1, $2, 'local', 'People', 'csv')`,
+    [datasetId, workspaceId],
+  );
+  await database.query(
+    `insert into leads (id, workspace_id, dataset_id, row_index, email, first_name, last_name, company)
+     values ($1, $2, $3, 0, $4, $5, $6, 'Acme')`,
+    [leadId, workspaceId, datasetId, email, first, last],
+  );
+  return leadId;
 }
 
 /** Opens a stage whose services send by SMTP. */
@@ -34,19 +61,7 @@ export async function openMailing(environment: Record<string, string> = {}): Pro
     ...stage,
     smtp,
     talk: createTalk(model),
-    async addLead(email, { first = 'Maureen', last = 'Fuentes', workspaceId = DEV_WORKSPACE } = {}) {
-      const [datasetId, leadId] = [v7(), v7()];
-      await database.query(
-        `insert into datasets (id, workspace_id, user_id, name, source_type) values ($1, $2, 'local', 'People', 'csv')`,
-        [datasetId, workspaceId],
-      );
-      await database.query(
-        `insert into leads (id, workspace_id, dataset_id, row_index, email, first_name, last_name, company)
-         values ($1, $2, $3, 0, $4, $5, $6, 'Acme')`,
-        [leadId, workspaceId, datasetId, email, first, last],
-      );
-      return leadId;
-    },
+    addLead: (email, lead) => insertLead(database, email, lead),
     async addSender({ data, userId = 'local', workspaceId = DEV_WORKSPACE, isDefault = true }) {
       const id = v7();
       if (isDefault) {

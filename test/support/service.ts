@@ -2,6 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { type App, type AppNeeds, createApp } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { readConfig } from '../../src/config.ts';
@@ -85,7 +87,13 @@ export async function startService(
 /** Starts the service as its own process, as `npm start` does; resolves when it listens. */
 export async function startServiceProcess(options: ServiceOptions): Promise<ServiceProcess> {
   const child = spawn(process.execPath, [new URL('../../src/main.ts', import.meta.url).pathname], {
-    env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'info', ...environmentOf(options) },
+    env: {
+      PATH: process.env.PATH ?? '',
+      // Half of a start is compiling the same files again.
+      NODE_COMPILE_CACHE: path.join(tmpdir(), 'overture-test-compile-cache'),
+      LOG_LEVEL: 'info',
+      ...environmentOf(options),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let logged = '';

@@ -21,19 +21,26 @@ export function createTap(): Tap {
   const waiting = new Set<() => void>();
   const open = new Set<AbortController>();
 
-  async function read(body: ReadableStream<Uint8Array>): Promise<void> {
+  /** Reads along, frame by frame. */
+  function along(done: () => void): TransformStream<Uint8Array, Uint8Array> {
     const decoder = new TextDecoder();
     let rest = '';
-    for await (const chunk of body) {
-      rest += decoder.decode(chunk, { stream: true });
-      const blocks = rest.split('\n\n');
-      rest = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const data = block.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []));
-        if (data.length > 0) frames.push(parse(data.join('\n')));
-      }
-      for (const look of [...waiting]) look();
-    }
+    return new TransformStream({
+      transform(chunk, controller) {
+        controller.enqueue(chunk);
+        rest += decoder.decode(chunk, { stream: true });
+        const blocks = rest.split('\n\n');
+        rest = blocks.pop() ?? '';
+        for (const block of blocks) {
+          const lines = block
+            .split('\n')
+            .flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []));
+          if (lines.length > 0) frames.push(parse(lines.join('\n')));
+        }
+        for (const look of [...waiting]) look();
+      },
+      flush: done,
+    });
   }
 
   return {
@@ -49,12 +56,9 @@ export function createTap(): Tap {
       const response = await fetch(input, { ...init, signal: AbortSignal.any(signals) });
       const type = response.headers.get('content-type') ?? '';
       if (!type.startsWith('text/event-stream') || response.body === null) return response;
-      const [ours, theirs] = response.body.tee();
       open.add(breaker);
-      read(ours)
-        .catch(() => undefined)
-        .finally(() => open.delete(breaker));
-      return new Response(theirs, { status: response.status, headers: response.headers });
+      const body = response.body.pipeThrough(along(() => open.delete(breaker)));
+      return new Response(body, { status: response.status, headers: response.headers });
     },
     frame(fits) {
       return new Promise((resolve) => {

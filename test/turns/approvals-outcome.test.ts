@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Approval } from '../../src/client/events.ts';
+import { createKillPoints } from '../support/kill-points.ts';
 import {
   cardOf,
   decide,
@@ -224,27 +225,44 @@ describe('a mail that the server refuses', () => {
 
 describe('a database that is away while a mail is on its way', () => {
   it('costs neither the truth nor a second mail', async () => {
+    const settling = Promise.withResolvers<void>();
+    const { client, close } = await mailing.start({
+      wrap: createKillPoints((point) => {
+        if (point === 'ledger.settle:before:1') settling.resolve();
+      }),
+    });
     const address = 'away@acme.example';
     const lead = await mailing.addLead(address);
     mailing.talk.plan('away', [{ toolCalls: [sendEmail(lead)] }, 'It left.']);
-    const { threadId } = await say(service.client, 'away');
-    const card = await cardOf(service.client, threadId);
+    const { threadId } = await say(client, 'away');
+    const card = await cardOf(client, threadId);
     const answer = Promise.withResolvers<'take'>();
     mailing.smtp.treat(() => answer.promise);
     const { approval_id, args_hash } = card;
-    await service.client.decide(threadId, approval_id, { decision: 'approve', args_hash });
+    await client.decide(threadId, approval_id, { decision: 'approve', args_hash });
     await mailing.smtp.arrival(address);
-    // Every connection of the service breaks between the mail and its record.
+    await letConnect(false);
     await mailing.database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'overture_listener'`,
+        where datname = current_database() and pid <> pg_backend_pid()`,
     );
     answer.resolve('take');
-    const told = await toldSoFar(service.client, threadId);
+    await settling.promise;
+    // Long enough to be refused a few times.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await letConnect(true);
+    const told = await toldSoFar(client, threadId);
     mailing.smtp.treat(() => 'take');
     expect(endOf(told)).toBe('completed');
     expect(mailing.talk.results('away')[0]?.content).toContain('"status":"sent"');
     expect(await effectOf(card)).toMatchObject({ state: 'done', attempt: 1 });
     expect(mailing.smtp.takenFor(address)).toHaveLength(1);
+    await close();
   });
 });
+
+async function letConnect(may: boolean): Promise<void> {
+  await mailing.database.query(
+    `update pg_database set datallowconn = ${may} where datname = current_database()`,
+  );
+}

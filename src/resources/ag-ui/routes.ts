@@ -95,7 +95,7 @@ export function createAgUiRoutes({
       client_message_id: words.id,
       on_pending: supersede ? ('supersede' as const) : ('refuse' as const),
     };
-    const begun = await chat.send(caller, message, `ag-ui ${runId}`);
+    const begun = await chat.send(caller, message, `ag-ui ${threadId} ${runId}`);
     return begun.turnId;
   }
 

@@ -16,7 +16,7 @@ export const agUiBody = z.looseObject({
   /** Clients before 1.0 do not name it. */
   protocolVersion: z.string().optional(),
   messages: z
-    .array(z.looseObject({ id: z.string(), role: z.string(), content: z.unknown() }))
+    .array(z.looseObject({ id: z.string(), role: z.string(), content: z.unknown().optional() }))
     .max(10_000)
     .default([]),
   resume: z

@@ -184,7 +184,8 @@ export function createBatches({ database, runtimePool, credits, leaseSeconds, ne
             .execute();
         }
         const found = outcomes.flatMap((outcome) => ('profiles' in outcome ? outcome.profiles : []));
-        await keepWithin(tx, claim, session.dataset_id, found);
+        // Its dataset may be deleted meanwhile; what was found is told all the same, and has to be paid.
+        if (session.dataset_id !== null) await keepWithin(tx, claim, session.dataset_id, found);
         const { rows } = await sql<{ found: number; open: number; failed: number; total: number }>`
           select coalesce(sum(found), 0)::int as found, count(*) filter (where status = 'queued')::int as open,
                  count(*) filter (where status = 'failed')::int as failed, count(*)::int as total

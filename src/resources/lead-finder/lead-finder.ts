@@ -146,7 +146,8 @@ export function createLeadFinder({ database, credits, source, find, newId, wake 
 
     /**
      * Finds leads inside the caller's own transaction: reserves the most it can cost, captures what was found, gives
-     * back the rest. Throws `NOT_ENOUGH_CREDITS`, and what the source throws.
+     * back the rest. Throws `NOT_ENOUGH_CREDITS`, `TURN_NOT_LIVE` once the signal aborts, and what the source
+     * throws.
      */
     async findWithin(
       tx: WorkspaceTransaction,
@@ -165,7 +166,12 @@ export function createLeadFinder({ database, credits, source, find, newId, wake 
         within: <T>(work: (same: WorkspaceTransaction) => Promise<T>) => work(tx),
         signal,
       };
-      const profiles = await find(source, scope, request);
+      const profiles = await find(source, scope, request).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+        throw new ServiceError('TURN_NOT_LIVE', 'Cancelled before anything was found. Nothing was charged.', {
+          cause: error,
+        });
+      });
       const spent = price * profiles.length;
       await credits.captureWithin(tx, caller, { reference, credits: spent });
       await credits.releaseWithin(tx, caller, { reference });

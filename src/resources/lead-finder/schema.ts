@@ -78,7 +78,7 @@ export type BatchResult = z.output<typeof batchResult>;
 
 export const batchStatus = z.object({
   session_id: z.uuid(),
-  dataset_id: z.uuid(),
+  dataset_id: z.uuid().nullable(),
   status: sessionStatus,
   total: z.int(),
   processed: z.int(),

@@ -34,8 +34,8 @@ export interface WriteForLead {
   templateId?: string;
   instructions?: string;
   signal: AbortSignal;
-  /** Told what the models used, also where the mail does not hold up. */
-  spent?(usage: PersonalizeResult['usage']): void;
+  /** Told of what each model call used as it ends, whatever becomes of the mail. */
+  spent?: PersonalizeInput['spent'];
 }
 
 const senderPrompts = z.object({
@@ -130,11 +130,10 @@ export function createPersonalization(needs: PersonalizationNeeds) {
       });
       // The id names the row and says nothing about the person.
       const { lead_id: _id, ...fields } = lead;
-      const request: PersonalizeInput = { lead: fields, sender: profile.sender_data.data, signal };
+      const request: PersonalizeInput = { lead: fields, sender: profile.sender_data.data, signal, spent };
       if (template !== undefined) request.template = { subject: template.subject, body: template.body };
       if (instructions !== undefined) request.instructions = instructions;
       const written = await personalize.write(request);
-      spent?.(written.usage);
       if (written.checks.length > 0) {
         throw new ServiceError(
           'TOOL_FAILED',

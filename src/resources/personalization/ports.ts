@@ -52,6 +52,8 @@ export interface PersonalizeInput {
   /** How to write, in place of the sender's own prompt and of the default. */
   customPrompt?: string;
   signal: AbortSignal;
+  /** Told of what each model call used as it ends, whatever becomes of the mail. */
+  spent?(usage: PersonalizeResult['usage']): void;
 }
 
 export type PromptSource = 'override' | 'named' | 'custom_prompt' | 'default';

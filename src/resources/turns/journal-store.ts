@@ -21,13 +21,13 @@ const APPEND = `
 with batch as (
   select * from jsonb_to_recordset($1::jsonb) as b(owner uuid, epoch int, ${EVENT_COLUMNS})
 ), owner as (
-  select t.id, t.conversation_id, t.workspace_id from turns t
+  select t.id, t.lease_epoch, t.conversation_id, t.workspace_id from turns t
    where (t.id, t.lease_epoch) in (select b.owner, b.epoch from batch b) and t.status = 'running'
      for share
 ), stored as (
   insert into events (conversation_id, seq, seq_from, marks, workspace_id, turn_id, run_id, type, data, at)
   select o.conversation_id, b.seq, b.seq_from, b.marks, o.workspace_id, b.turn_id, b.run_id, b.type, b.data, b.at
-    from batch b join owner o on o.id = b.owner
+    from batch b join owner o on o.id = b.owner and o.lease_epoch = b.epoch
   on conflict (conversation_id, seq) do nothing
 ), gone as (
   delete from journal_inbox i using owner o
@@ -36,7 +36,7 @@ with batch as (
   update conversations c set inbox_waiting = c.inbox_waiting - g.n
     from (select conversation_id, count(*)::int as n from gone group by conversation_id) g where c.id = g.conversation_id
 )
-select o.id, pg_notify('overture', 'journal ' || o.conversation_id || ' ' || $3) from owner o`;
+select o.id, o.lease_epoch, pg_notify('overture', 'journal ' || o.conversation_id || ' ' || $3) from owner o`;
 
 const READ = `
 select seq, seq_from, marks, turn_id, run_id, type, data, at from events
@@ -50,14 +50,14 @@ export function createJournalStore({ runtimePool, appPool, origin }: JournalStor
       );
       const inboxIds = batches.flatMap((batch) => batch.inboxIds);
       const { rows } = await retryDeadlocks(() =>
-        runtimePool.query<{ id: string }>({
+        runtimePool.query<{ id: string; lease_epoch: number }>({
           name: 'append',
           text: APPEND,
           values: [toJson(records), inboxIds, origin],
         }),
       );
-      const owned = new Set(rows.map((row) => row.id));
-      return new Set(batches.map((batch) => batch.turnId).filter((turnId) => !owned.has(turnId)));
+      const owned = new Set(rows.map((row) => `${row.id} ${row.lease_epoch}`));
+      return new Set(batches.filter((batch) => !owned.has(`${batch.turnId} ${batch.epoch}`)));
     },
 
     async read({ workspaceId, threadId }, after, before, limit) {

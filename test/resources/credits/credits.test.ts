@@ -61,6 +61,11 @@ describe('credits', () => {
     expect((await list(`?cursor=${first.next_cursor}`)).transactions).toEqual([all.transactions[2]]);
     const found = await list('?operation_type=lead_finder');
     expect(found).toMatchObject({ total: 1, transactions: [{ operation_type: 'lead_finder', amount: -3 }] });
+    expect(await list('?operation_type=email-finder%20find&transaction_type=consumption')).toMatchObject({
+      total: 2,
+    });
+    expect(await list('?transaction_type=refund')).toMatchObject({ total: 0 });
+    expect((await harness.ask('GET', '/api/v1/credits/transactions?transaction_type=gift')).status).toBe(422);
     expect((await harness.ask('GET', '/api/v1/credits/transactions?cursor=x')).status).toBe(422);
     expect((await harness.ask('GET', '/api/v1/credits/transactions?operation_type=%00')).status).toBe(422);
   });
@@ -78,6 +83,7 @@ describe('credits', () => {
     ['email-finder search', 0],
     ['lead-finder per name', 3],
     ['lead_finder', 3],
+    ['lead-finder own data', 0],
     ['personalization', 1],
   ])('estimate %s at %i credits a unit', async (operation_type, unit_cost) => {
     const body = { operation_type, operation_count: 7, user_tier: 'free', file_size_mb: null };

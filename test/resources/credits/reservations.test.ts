@@ -181,8 +181,16 @@ describe('reserved credits', () => {
   it('do in any order what a plain model of them does', async () => {
     const reference = fc.constantFrom('a', 'b', 'c');
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('reserve' as const), reference, amount: fc.integer({ min: 0, max: 15 }) }),
-      fc.record({ kind: fc.constant('capture' as const), reference, amount: fc.integer({ min: 0, max: 15 }) }),
+      fc.record({
+        kind: fc.constant('reserve' as const),
+        reference,
+        amount: fc.integer({ min: 0, max: 15 }),
+      }),
+      fc.record({
+        kind: fc.constant('capture' as const),
+        reference,
+        amount: fc.integer({ min: 0, max: 15 }),
+      }),
       fc.record({ kind: fc.constant('release' as const), reference, amount: fc.constant(0) }),
     );
     await fc.assert(

@@ -1,0 +1,148 @@
+/** What a person should know before a campaign is launched, worst first. */
+
+import { fills, placeholdersOf } from '../templates/render.ts';
+import type { Content, ContentVariant, Letter, Recipient } from './content.ts';
+import { roomOf, type SendRule } from './launch/plan.ts';
+import type { LaunchWarning } from './schema.ts';
+
+export interface Finding {
+  code: string;
+  message: string;
+  /** `blocks`: it cannot be launched like this. */
+  level: 'blocks' | 'high' | 'medium' | 'low';
+  step?: number | null;
+  field?: string | null;
+  /** The first row that it is about. */
+  row?: number | null;
+}
+
+const LEVELS = ['blocks', 'high', 'medium', 'low'] as const;
+
+export function worstFirst(findings: readonly Finding[]): Finding[] {
+  return findings.toSorted((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level));
+}
+
+export function toWarning(finding: Finding): LaunchWarning {
+  return {
+    code: finding.code,
+    message: finding.message,
+    row_index: finding.row ?? null,
+    step: finding.step ?? null,
+    field: finding.field ?? null,
+    severity: finding.level === 'blocks' ? 'error' : 'warning',
+  };
+}
+
+/** What stands in the texts by mistake: braces that are no variable, and marks such as [your name]. */
+const LEFTOVER = /\{\{|\}\}|\[(?:your|first|last|full|insert|company|name)\b[^\]]{0,100}\]/i;
+const VARIABLE = /\{\{[^{}]*\}\}/g;
+const UNSUBSCRIBE = /unsubscribe|opt[ -]?out|abmelden|d[eé]sinscri|darse de baja/i;
+
+/** Findings that follow from the texts and senders alone. */
+export function contentFindings(content: Content): Finding[] {
+  const texts = content.steps.flatMap(({ step, variants }) =>
+    variants.map((variant) => ({ step, label: variant.label, text: `${variant.subject}\n${variant.body}` })),
+  );
+  const findings: Finding[] = [];
+  for (const { step, label, text } of texts) {
+    const named = `Step ${step}, variant ${label}`;
+    if (LEFTOVER.test(text.replaceAll(VARIABLE, ''))) {
+      const message = `${named}: the text holds a placeholder that would be sent as it stands.`;
+      findings.push({ code: 'UNFILLED_PLACEHOLDER', message, level: 'high', step });
+    }
+    if (!UNSUBSCRIBE.test(text)) {
+      const message = `${named}: the text does not say how to receive no more mails. {{unsubscribe_link}} stands for the recipient's own link.`;
+      findings.push({ code: 'NO_UNSUBSCRIBE_LINE', message, level: 'medium', step });
+    }
+  }
+  for (const sender of content.senders) {
+    if (sender.postal_address === null) {
+      const message = `The sender profile of ${sender.address} has no postal address; many countries require one in commercial mail.`;
+      findings.push({ code: 'NO_POSTAL_ADDRESS', message, level: 'high' });
+    }
+    if (sender.name === null) {
+      const message = `The sender profile of ${sender.address} has no from_name, so recipients see the bare address.`;
+      findings.push({ code: 'NO_FROM_NAME', message, level: 'low' });
+    }
+  }
+  return findings;
+}
+
+/** Findings on what the schedule leaves room for. */
+export function ruleFindings(rule: SendRule): Finding[] {
+  if (rule.days.size === 0 || rule.windowEnd <= rule.windowStart) {
+    const message =
+      rule.days.size === 0
+        ? 'No day of the week is chosen, so the sending window never opens.'
+        : 'The sending window ends before it begins, so it never opens.';
+    return [{ code: 'WINDOW_NEVER_OPENS', message, level: 'blocks' }];
+  }
+  const room = roomOf(rule);
+  if (room >= rule.dailyLimit) return [];
+  const message = `Window and interval leave room for ${room} mails a day and mailbox, so the daily limit of ${rule.dailyLimit} is not reached.`;
+  return [{ code: 'WINDOW_TOO_SMALL', message, level: 'low' }];
+}
+
+/** Counts, lead by lead, which variables nothing or only a fallback fills. */
+export function createFieldCount() {
+  interface Count {
+    step: number;
+    field: string;
+    fallback: string | null;
+    leads: number;
+    row: number;
+  }
+  const counts = new Map<string, Count>();
+  const fallbacks = new Map<ContentVariant, { name: string; fallback: string }[]>();
+
+  function note(step: number, field: string, fallback: string | null, row: number): void {
+    const key = JSON.stringify([step, field, fallback]);
+    const known = counts.get(key) ?? { step, field, fallback, leads: 0, row };
+    known.leads += 1;
+    counts.set(key, known);
+  }
+
+  function fallbacksOf(variant: ContentVariant) {
+    const known = fallbacks.get(variant);
+    if (known !== undefined) return known;
+    const found = placeholdersOf(`${variant.subject}\n${variant.body}`).flatMap(({ name, fallback }) =>
+      fallback === null ? [] : [{ name, fallback }],
+    );
+    fallbacks.set(variant, found);
+    return found;
+  }
+
+  return {
+    add(letter: Letter, recipient: Recipient, row: number): void {
+      for (const name of letter.missing) note(letter.step, name, null, row);
+      for (const { name, fallback } of fallbacksOf(letter.variant)) {
+        if (!fills(recipient.values, name)) note(letter.step, name, fallback, row);
+      }
+    },
+
+    findings(total: number): Finding[] {
+      return [...counts.values()]
+        .sort((one, other) => other.leads - one.leads)
+        .map(({ step, field, fallback, leads, row }): Finding => {
+          const of = `${leads} of ${total} leads`;
+          return fallback === null
+            ? {
+                code: 'MISSING_FIELD',
+                message: `Step ${step}: {{${field}}} is not known for ${of} and has no fallback, so it is left empty. {{${field}|a fallback}} would stand in.`,
+                level: 'high',
+                step,
+                field,
+                row,
+              }
+            : {
+                code: 'FALLBACK_USED',
+                message: `Step ${step}: {{${field}}} is not known for ${of}; its fallback "${fallback}" stands in.`,
+                level: 'low',
+                step,
+                field,
+                row,
+              };
+        });
+    },
+  };
+}

@@ -1,0 +1,136 @@
+/** Tool calls in plain words: what a call is named, what it came to, and the rows it found. */
+
+import type { ToolPart } from '../../src/client/events.ts';
+import { labelOf } from './fields.ts';
+
+/** While it runs, and after. */
+const NAMES: Record<string, [doing: string, done: string]> = {
+  search_leads: ['Searching leads', 'Searched leads'],
+  find_leads: ['Finding leads', 'Found leads'],
+  find_email: ['Looking for an address', 'Looked for an address'],
+  verify_email: ['Checking an address', 'Checked an address'],
+  list_datasets: ['Reading datasets', 'Read datasets'],
+  list_sender_profiles: ['Reading sender profiles', 'Read sender profiles'],
+  list_templates: ['Reading templates', 'Read templates'],
+  list_outbox: ['Reading the outbox', 'Read the outbox'],
+  list_replies: ['Reading replies', 'Read replies'],
+  list_campaigns: ['Reading campaigns', 'Read campaigns'],
+  get_campaign: ['Reading a campaign', 'Read a campaign'],
+  get_campaign_stats: ['Reading figures', 'Read figures'],
+  preflight_campaign: ['Checking a campaign', 'Checked a campaign'],
+  get_credit_balance: ['Reading the balance', 'Read the balance'],
+  personalize_email: ['Writing an email', 'Wrote an email'],
+  generate_drafts: ['Writing drafts', 'Wrote drafts'],
+  send_email: ['Sending an email', 'Sent an email'],
+  suppress_email: ['Stopping mail to an address', 'Stopped mail to an address'],
+  create_campaign: ['Making a campaign', 'Made a campaign'],
+  update_campaign: ['Changing a campaign', 'Changed a campaign'],
+  add_leads_to_campaign: ['Adding leads', 'Added leads'],
+  launch_campaign: ['Launching a campaign', 'Launched a campaign'],
+  pause_campaign: ['Pausing a campaign', 'Paused a campaign'],
+  resume_campaign: ['Resuming a campaign', 'Resumed a campaign'],
+  save_prompt: ['Saving a prompt', 'Saved a prompt'],
+};
+
+/** The call's name for a person. */
+export function toolName(part: ToolPart): string {
+  const names = NAMES[part.name];
+  if (names === undefined) return labelOf(part.name);
+  return part.status === 'ok' ? names[1] : names[0];
+}
+
+type Row = Record<string, unknown>;
+
+/** The first list of rows in a result, and how many there are in all. */
+export function rowsOf(result: unknown): { key: string; rows: Row[]; total: number } | null {
+  if (!isRow(result)) return null;
+  for (const [key, value] of Object.entries(result)) {
+    if (!Array.isArray(value) || (value.length > 0 && !value.every(isRow))) continue;
+    const total = typeof result.total === 'number' ? result.total : value.length;
+    return { key, rows: value, total };
+  }
+  return null;
+}
+
+/** One short sentence on what came of a call; empty where there is nothing to say. */
+export function toolSummary(part: ToolPart): string {
+  if (part.status === 'error') return part.error?.message ?? 'failed';
+  if (part.status === 'rejected') return 'rejected';
+  if (part.status === 'cancelled') return 'not carried out';
+  if (part.status === 'unknown') return 'outcome unknown';
+  if (part.status === 'running') return argsSummary(part.args);
+  const { result } = part;
+  if (!isRow(result)) return '';
+  if (typeof result.available_credits === 'number')
+    return `${result.available_credits.toLocaleString()} credits`;
+  if (typeof result.to === 'string') return `for ${result.to}`;
+  const found = rowsOf(result);
+  if (found !== null) return `${found.total.toLocaleString()} ${noun(found.key, found.total)}`;
+  if (typeof result.email === 'string') return result.email;
+  return typeof result.name === 'string' ? result.name : '';
+}
+
+function argsSummary(args: Row): string {
+  const words = Object.entries(args)
+    .filter(
+      ([name, value]) =>
+        !/_ids?$/.test(name) && name !== 'limit' && (typeof value === 'string' || typeof value === 'number'),
+    )
+    .map(([, value]) => String(value).replaceAll(/\s+/g, ' '));
+  const text = words.join(', ');
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function noun(key: string, count: number): string {
+  const words = labelOf(key).toLowerCase();
+  return count === 1 ? words.replace(/ies$/, 'y').replace(/s$/, '') : words;
+}
+
+/** The columns worth showing: those that hold short plain values somewhere, without ids. */
+export function columnsOf(rows: readonly Row[]): string[] {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return names
+    .filter((name) => !/_ids?$|^id$/.test(name))
+    .filter((name) => rows.some((row) => isPlain(row[name]) && row[name] !== '' && row[name] !== false))
+    .slice(0, 6);
+}
+
+/** A cell as text. */
+export function cellOf(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value === 'string') {
+    if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value))
+      return new Date(value).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+    return value.length > 120 ? `${value.slice(0, 119)}…` : value;
+  }
+  return typeof value === 'number' ? value.toLocaleString() : JSON.stringify(value);
+}
+
+/** The stages of a campaign's figures, widest first; null where the result is none. */
+export function funnelOf(result: unknown): { label: string; value: number }[] | null {
+  if (!isRow(result) || typeof result.sent !== 'number') return null;
+  const stages = ['sent', 'delivered', 'opened', 'clicked', 'replied'].flatMap((name) => {
+    const value = result[name];
+    return typeof value === 'number' ? [{ label: labelOf(name), value }] : [];
+  });
+  return stages.length > 1 ? stages : null;
+}
+
+/** A mail in a result: what `personalize_email` wrote. */
+export function mailOf(result: unknown): { to?: string; subject: string; body: string } | null {
+  if (!isRow(result) || typeof result.subject !== 'string' || typeof result.body !== 'string') return null;
+  return {
+    subject: result.subject,
+    body: result.body,
+    ...(typeof result.to === 'string' ? { to: result.to } : {}),
+  };
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isPlain(value: unknown): boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value);
+}

@@ -1,0 +1,73 @@
+/** The page: the list at the left, a conversation or the inbox beside it, and what stands above both. */
+
+import { Suspense, useEffect, useRef, useState } from 'react';
+import { Chat } from './Chat.tsx';
+import { InboxPage, SignIn } from './later.tsx';
+import { useModel, useStore } from './model.tsx';
+import { Sidebar } from './Sidebar.tsx';
+
+export function App() {
+  const model = useModel();
+  const phase = useStore(model.session.store, (state) => state.phase);
+  const place = useStore(model.router.store, (state) => state.place);
+  const thread = useStore(model.store, (state) => state.thread);
+  const [listOpen, setListOpen] = useState(false);
+  const closed = phase === 'needed' || phase === 'expired';
+  const openList = () => setListOpen(true);
+  const frame = useRef<HTMLDivElement>(null);
+
+  // On a phone the list lies over the page: Escape leaves it, and the focus goes where it came from.
+  useEffect(() => {
+    if (!listOpen) return;
+    const root = frame.current?.getRootNode() as Document | ShadowRoot | undefined;
+    const before = root?.activeElement as HTMLElement | null | undefined;
+    frame.current?.querySelector<HTMLElement>('.close-list')?.focus();
+    const leave = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') setListOpen(false);
+    };
+    document.addEventListener('keydown', leave);
+    return () => {
+      document.removeEventListener('keydown', leave);
+      before?.focus();
+    };
+  }, [listOpen]);
+
+  return (
+    <>
+      <div ref={frame} className={listOpen ? 'frame list-open' : 'frame'} inert={closed}>
+        <Sidebar close={() => setListOpen(false)} />
+        <button
+          type="button"
+          className="shade"
+          aria-label="Close the list"
+          tabIndex={-1}
+          onClick={() => setListOpen(false)}
+        />
+        {place.at === 'approvals' ? (
+          <Suspense fallback={<main className="chat" />}>
+            <InboxPage openList={openList} />
+          </Suspense>
+        ) : (
+          <Chat key={thread.serial} thread={thread} openList={openList} />
+        )}
+      </div>
+      {closed ? (
+        <Suspense fallback={null}>
+          <SignIn />
+        </Suspense>
+      ) : null}
+      <Announcer />
+    </>
+  );
+}
+
+/** The one place that speaks to screen readers: boundaries of an answer, never its words as they stream. */
+function Announcer() {
+  const model = useModel();
+  const { text, count } = useStore(model.store, (state) => state.announcement);
+  return (
+    <div className="sr-only" role="status" aria-live="polite" aria-atomic="true">
+      <p key={count}>{text}</p>
+    </div>
+  );
+}

@@ -1,0 +1,168 @@
+/** One conversation: its title, its messages, and where one writes. */
+
+import { type DragEvent, Suspense, useEffect, useState } from 'react';
+import { pendingApprovals } from '../../src/client/conversation.ts';
+import type { Thread } from '../state/thread.ts';
+import { Banner, Signs } from './Banner.tsx';
+import { Composer } from './Composer.tsx';
+import { Icon } from './Icon.tsx';
+import { RenameDialog } from './later.tsx';
+import { Menu } from './Menu.tsx';
+import { Messages } from './Messages.tsx';
+import { useModel, useStore, useSurroundings } from './model.tsx';
+import { Welcome } from './Welcome.tsx';
+
+export function Chat({ thread, openList }: { thread: Thread; openList(): void }) {
+  const model = useModel();
+  const { kind } = useSurroundings();
+  const state = useStore(thread.store, (all) => all);
+  const [renaming, setRenaming] = useState(false);
+  const [given, setGiven] = useState<{ text: string } | null>(null);
+  const [file, setFile] = useState<{ file: File } | null>(null);
+  const [dropping, setDropping] = useState(false);
+  const { conversation, sending, phase } = state;
+  const { threadId, archived } = conversation;
+  const listed = useStore(model.conversations.store, ({ items }) =>
+    items.find((item) => item.thread_id === threadId),
+  );
+  const title = conversation.title ?? listed?.title ?? sending?.text ?? 'New conversation';
+  const { status } = conversation.run;
+  const running = status === 'running' || status === 'recovering';
+  const waiting = pendingApprovals(conversation).length;
+  const empty = phase === 'new' && sending === null;
+
+  // A file may be dropped anywhere on the conversation; elsewhere the browser would leave the page for it.
+  useEffect(() => {
+    const refuse = (event: globalThis.DragEvent) => event.preventDefault();
+    document.addEventListener('dragover', refuse);
+    document.addEventListener('drop', refuse);
+    return () => {
+      document.removeEventListener('dragover', refuse);
+      document.removeEventListener('drop', refuse);
+    };
+  }, []);
+
+  function drop(event: DragEvent): void {
+    event.preventDefault();
+    setDropping(false);
+    const [first] = event.dataTransfer.files;
+    if (first !== undefined) setFile({ file: first });
+  }
+
+  return (
+    <main
+      className={dropping ? 'chat dropping' : 'chat'}
+      onDragEnter={(event) => {
+        if (event.dataTransfer.types.includes('Files')) setDropping(true);
+      }}
+      onDragLeave={(event) => {
+        if (event.currentTarget === event.target) setDropping(false);
+      }}
+      onDrop={drop}
+    >
+      <header className="chat-head">
+        <button
+          type="button"
+          className="icon-button list-button"
+          aria-label="Conversations"
+          onClick={openList}
+        >
+          <Icon name="menu" />
+        </button>
+        <h1 title={title}>{title}</h1>
+        {archived ? <span className="tag tag-quiet">Archived</span> : null}
+        <Signs />
+        {threadId === null || kind === 'widget' ? null : (
+          <Menu
+            label="Conversation"
+            items={[
+              { label: 'Rename', icon: 'pencil', act: () => setRenaming(true) },
+              archived
+                ? { label: 'Restore', icon: 'restore', act: () => void model.conversations.restore(threadId) }
+                : {
+                    label: 'Archive',
+                    icon: 'archive',
+                    act: () => void model.conversations.archive(threadId),
+                  },
+            ]}
+          />
+        )}
+      </header>
+      <Banner />
+      {phase === 'missing' ? (
+        <Missing />
+      ) : empty ? (
+        <Welcome onPick={(text) => setGiven({ text })} onFile={(picked) => setFile({ file: picked })} />
+      ) : phase === 'loading' ? (
+        <div className="messages">
+          <p className="loading">
+            <span className="spinner" /> Opening the conversation…
+          </p>
+        </div>
+      ) : phase === 'failed' ? (
+        <div className="messages">
+          <p className="loading">
+            The conversation could not be read.
+            <button type="button" className="button small" onClick={thread.catchUp}>
+              <Icon name="retry" /> Try again
+            </button>
+          </p>
+        </div>
+      ) : (
+        <Messages thread={thread} state={state} onEdit={(text) => setGiven({ text })} />
+      )}
+      {phase === 'missing' ? null : (
+        <Composer
+          threadId={threadId}
+          busy={sending !== null || running}
+          stoppable={running}
+          stopping={state.stopping !== null && state.stopping === conversation.run.turnId}
+          waiting={waiting}
+          archived={archived}
+          given={given}
+          file={file}
+        />
+      )}
+      {archived && threadId !== null ? (
+        <p className="archived-note">
+          <button
+            type="button"
+            className="button small"
+            onClick={() => void model.conversations.restore(threadId)}
+          >
+            <Icon name="restore" /> Restore the conversation
+          </button>
+        </p>
+      ) : null}
+      {dropping ? (
+        <div className="drop-sign" aria-hidden="true">
+          <Icon name="file" /> Drop the CSV to look into it
+        </div>
+      ) : null}
+      {renaming && threadId !== null ? (
+        <Suspense fallback={null}>
+          <RenameDialog threadId={threadId} title={title} close={() => setRenaming(false)} />
+        </Suspense>
+      ) : null}
+    </main>
+  );
+}
+
+function Missing() {
+  const { router } = useModel();
+  return (
+    <div className="messages">
+      <div className="loading">
+        <p>There is no such conversation here. It may belong to somebody else of your workspace.</p>
+        <p>
+          <button type="button" className="button" onClick={() => router.go('/')}>
+            New chat
+          </button>{' '}
+          <button type="button" className="button" onClick={() => router.go('/approvals')}>
+            Approvals
+          </button>
+        </p>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,54 @@
+/** How views reach the page's model: a context, a hook for stores, and the time. */
+
+import { createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import type { PageModel } from '../state/page.ts';
+import type { Store } from '../state/store.ts';
+
+export interface Surroundings {
+  model: PageModel;
+  /** `widget`: in a corner of somebody else's page. */
+  kind: 'page' | 'widget';
+  /** Null where this browser has none, or the page may not. */
+  notifications: Notifications | null;
+}
+
+export interface Notifications {
+  state(): 'default' | 'granted' | 'denied';
+  ask(): Promise<void>;
+}
+
+export const SurroundingsContext = createContext<Surroundings | null>(null);
+
+export function useSurroundings(): Surroundings {
+  const surroundings = useContext(SurroundingsContext);
+  if (surroundings === null) throw new Error('a view stands outside of the page');
+  return surroundings;
+}
+
+export function useModel(): PageModel {
+  return useSurroundings().model;
+}
+
+/** What `select` takes from the store; it must answer the same value for the same state. */
+export function useStore<State, Selected>(store: Store<State>, select: (state: State) => Selected): Selected {
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
+/** The time in milliseconds, told anew each `every` milliseconds. */
+export function useNow(every: number): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return now;
+}
+
+/** Focuses the element when `when` becomes true; attributes such as autoFocus do not work everywhere. */
+export function useFocusWhen<E extends HTMLElement>(when: boolean) {
+  const element = useRef<E>(null);
+  useEffect(() => {
+    if (when) element.current?.focus();
+  }, [when]);
+  return element;
+}
