@@ -9,6 +9,7 @@ import { createOutreachGraph } from '../graphs/outreach/graph.ts';
 import { createPersonalize, PERSONALIZE_PROMPTS } from '../graphs/personalize/graph.ts';
 import { createModelWriter } from '../graphs/personalize/model-writer.ts';
 import { createRuleWriter } from '../graphs/personalize/rule-writer.ts';
+import { createSingleCallGraph } from '../graphs/single-call/graph.ts';
 import type { Config } from './config.ts';
 import { createDatabase } from './db/database.ts';
 import { createListener } from './db/listen.ts';
@@ -30,13 +31,24 @@ import { createRateLimit } from './http/rate-limit.ts';
 import type { Route } from './http/route.ts';
 import { createHttpServer } from './http/server.ts';
 import { createStreams } from './http/streams.ts';
+import { createDispatcher } from './jobs/dispatcher.ts';
 import { createLeadFinderWorker } from './jobs/lead-finder-worker.ts';
 import { createTurnKeeper } from './jobs/turn-keeper.ts';
 import type { Log } from './log.ts';
+import { createMcpCalls } from './mcp/calls.ts';
+import { createMcpRoutes } from './mcp/routes.ts';
 import { createAgUiRoutes } from './resources/ag-ui/routes.ts';
+import { createAiSdkRoutes } from './resources/ai-sdk/routes.ts';
 import { createApiKeys } from './resources/api-keys/api-keys.ts';
 import { createApiKeyRoutes } from './resources/api-keys/routes.ts';
 import { createApprovals } from './resources/approvals/approvals.ts';
+import { createCampaigns } from './resources/campaigns/campaigns.ts';
+import { createDelivery } from './resources/campaigns/delivery/delivery.ts';
+import { createFollowUps } from './resources/campaigns/delivery/follow-ups.ts';
+import { createLaunches } from './resources/campaigns/launch/launches.ts';
+import { createCampaignLeads } from './resources/campaigns/leads.ts';
+import { createCampaignRoutes } from './resources/campaigns/routes.ts';
+import { createCampaignStats } from './resources/campaigns/stats.ts';
 import { createCapabilityRoutes } from './resources/capabilities/routes.ts';
 import { createAnswerCards } from './resources/chat/answers.ts';
 import { createChat } from './resources/chat/chat.ts';
@@ -82,6 +94,9 @@ import { createLedger } from './resources/turns/effects.ts';
 import { createJournalStore } from './resources/turns/journal-store.ts';
 import type { LeaseNeeds } from './resources/turns/lease.ts';
 import { createTurnStore } from './resources/turns/turn-store.ts';
+import { createUnsubscribeLinks } from './resources/unsubscribe/links.ts';
+import { createUnsubscribeRoutes } from './resources/unsubscribe/routes.ts';
+import { createUnsubscribe } from './resources/unsubscribe/unsubscribe.ts';
 import { createUploadRoutes } from './resources/uploads/routes.ts';
 import { createUploads } from './resources/uploads/uploads.ts';
 import type { Caller } from './runtime/caller.ts';
@@ -121,9 +136,15 @@ export interface App {
 
 /** Milliseconds that a drain may take before the process leaves anyway; the leases then run out. */
 const DRAIN_MS = 20_000;
+/** What the last answers may take after that, and how often is looked. */
+const LAST_WORDS_MS = 1000;
+const LOOK_MS = 20;
 const MODEL_IDLE_MS = 60_000;
 const MODEL_RETRIES = 2;
 const SMTP_MS = 30_000;
+/** Longer than a mail may take, so that a mail of a living process is never taken for lost. */
+const MAIL_LEASE_SECONDS = 60;
+const MAILS_AT_ONCE = 32;
 const BUDGET = { modelCalls: 12, toolCalls: 40, tokens: 200_000, runMs: 300_000 };
 
 /** Puts the service together; throws a sentence where it cannot serve safely. */
@@ -163,6 +184,11 @@ export async function createApp({
       : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS }),
   );
   const idempotency = createIdempotencyStore({ database });
+  const links = createUnsubscribeLinks(config);
+  const campaignNeeds = { database, senders: senderProfiles, sandbox: mailer.sandbox, links, newId, now };
+  const launches = createLaunches(campaignNeeds);
+  const campaigns = createCampaigns({ ...campaignNeeds, launches });
+  const campaignStats = createCampaignStats({ database });
 
   // Models, prompts and the graph that writes mails.
   const model: Model = wrap(
@@ -219,22 +245,25 @@ export async function createApp({
   });
 
   // Tools and their gate.
-  const toolBox = createToolBox(
-    createTools({
-      database,
-      datasets,
-      leads,
-      senderProfiles,
-      templates,
-      credits,
-      leadFinder,
-      emailFinder,
-      outbox,
-      personalization,
-      suppression,
-      mailer,
-    }),
-  );
+  const tools = createTools({
+    database,
+    datasets,
+    leads,
+    senderProfiles,
+    templates,
+    credits,
+    leadFinder,
+    emailFinder,
+    outbox,
+    personalization,
+    suppression,
+    mailer,
+    campaigns,
+    launches,
+    campaignStats,
+    now,
+  });
+  const toolBox = createToolBox(tools);
   const lease: LeaseNeeds = { owner, leaseSeconds: config.leaseSeconds, modelName: model.name, newId, now };
   const approvals = wrap(
     'approvals',
@@ -257,10 +286,13 @@ export async function createApp({
   });
 
   // A turn's life.
-  const graph = createOutreachGraph({ model, toolBox, gate, budget: BUDGET, now });
+  const graphNeeds = { model, toolBox, gate, budget: BUDGET, now };
+  const outreach = createOutreachGraph(graphNeeds);
+  const singleCall = createSingleCallGraph(graphNeeds);
   const contextReader = createContextReader({ appPool });
   const engine = createEngine({
-    compile: graph,
+    compile: (checkpointer, turn) =>
+      turn.input.tool_call === undefined ? outreach(checkpointer) : singleCall(checkpointer),
     checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
     modelName: model.name,
     readContext: createContext({ read: contextReader, prompts, toolBox, sandbox: mailer.sandbox, now }),
@@ -306,6 +338,23 @@ export async function createApp({
     stillHolds,
     report,
   });
+  const dispatchPool = createPool({ url: databaseUrl, role: 'overture_app', size: 4, log });
+  const dispatcher = createDispatcher({
+    delivery: createDelivery({
+      appPool: dispatchPool,
+      runtimePool,
+      owner,
+      leaseSeconds: MAIL_LEASE_SECONDS,
+      sandbox: mailer.sandbox,
+      newId,
+    }),
+    followUps: createFollowUps({ database, runtimePool, links, newId }),
+    mailer,
+    links,
+    clock,
+    log,
+    concurrency: MAILS_AT_ONCE,
+  });
   const keeper = createTurnKeeper({
     turns,
     expire: approvals.expire,
@@ -323,7 +372,7 @@ export async function createApp({
     await appPool.query('select 1');
     return { ready: true };
   };
-  const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: false };
+  const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: true };
   const streams = createStreams({ clock, draining: turns.draining, stillHolds });
   // Other protocols' doors to the same journal.
   const foreign = {
@@ -336,6 +385,7 @@ export async function createApp({
   const resourceRoutes = [
     ...createChatRoutes({ chat, approvals, watch, streams }),
     ...createAgUiRoutes(foreign),
+    ...createAiSdkRoutes(foreign),
     ...createConversationRoutes(conversations),
     ...createDatasetRoutes(datasets),
     ...createLeadRoutes(leads),
@@ -347,10 +397,22 @@ export async function createApp({
     ...createEmailFinderRoutes(emailFinder),
     ...createPersonalizationRoutes(personalization),
     ...createOutboxRoutes(outbox),
+    ...createCampaignRoutes({
+      campaigns,
+      launches,
+      campaignStats,
+      campaignLeads: createCampaignLeads(campaignNeeds),
+    }),
+    ...createUnsubscribeRoutes(createUnsubscribe(campaignNeeds)),
     ...createCreditRoutes(credits),
     ...createApiKeyRoutes(apiKeys, { idempotency }),
     ...createIdentityRoutes(),
     ...createCapabilityRoutes(capabilities),
+    ...createMcpRoutes({
+      calls: createMcpCalls({ tools, chat, approvals, conversations, threads: foreign.threads }),
+      version: VERSION,
+      publicUrl: config.publicUrl,
+    }),
     ...createHealthRoutes({ readiness, now }),
     ...createMetricsRoutes(metrics),
   ];
@@ -388,15 +450,16 @@ export async function createApp({
 
     async start() {
       await listener.start();
-      if (config.authMode === 'dev') await seedDemo({ database, identities, newId });
+      if (config.authMode === 'dev') await seedDemo({ database, campaigns, identities, newId });
       keeper.start();
+      dispatcher.start();
       leadFinderWorker.start();
       return { url: await listen(server, config) };
     },
 
     async drain() {
       const left = Promise.race([
-        Promise.all([turns.drain(), leadFinderWorker.stop()]),
+        Promise.all([turns.drain(), leadFinderWorker.stop(), dispatcher.stop()]),
         new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve)),
       ]);
       // Whoever holds an idle connection is not waited for; a new request is answered 503 until the end.
@@ -405,14 +468,26 @@ export async function createApp({
     },
 
     async stop() {
-      await Promise.all([keeper.stop(), leadFinderWorker.stop()]);
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      await closed;
+      await Promise.all([keeper.stop(), leadFinderWorker.stop(), dispatcher.stop()]);
+      await closeServer(server, clock);
       await listener.stop();
-      await Promise.all([appPool.end(), runtimePool.end()]);
+      await Promise.all([appPool.end(), runtimePool.end(), dispatchPool.end()]);
     },
   };
+}
+
+/** Lets what is being answered come to its end, for a second; then closes what is left. */
+async function closeServer(server: Server, clock: Clock): Promise<void> {
+  let open = true;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => {
+    open = false;
+  });
+  for (let waited = 0; open && waited < LAST_WORDS_MS; waited += LOOK_MS) {
+    server.closeIdleConnections();
+    await Promise.race([closed, new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))]);
+  }
+  server.closeAllConnections();
+  await closed;
 }
 
 function listen(server: Server, config: Config): Promise<string> {

@@ -77,7 +77,8 @@ function readWhole(read: Read, name: string, standard: number, least: number, mo
   const value = read(name);
   if (value === null) return standard;
   const parsed = z.coerce.number().int().min(least).max(most).safeParse(value);
-  if (!parsed.success) throw new ConfigError(`${name} must be a whole number from ${least} to ${most}.`);
+  if (!parsed.success || !/^\d+$/.test(value))
+    throw new ConfigError(`${name} must be a whole number from ${least} to ${most}.`);
   return parsed.data;
 }
 
@@ -89,7 +90,22 @@ function readUrl(read: Read, name: string, protocols: string[]): string | null {
       `${name} must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`,
     );
   }
+  const { username, password, hostname } = new URL(value);
+  if (![username, password].every(isDecodable)) {
+    throw new ConfigError(`${name} holds a "%" in its user or password that is not written as "%25".`);
+  }
+  // Without a host PostgreSQL is asked for at its socket; nothing else can be.
+  if (hostname === '' && !name.startsWith('DATABASE')) throw new ConfigError(`${name} names no host.`);
   return value;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readOrigins(read: Read): string[] {
@@ -144,8 +160,8 @@ function readSigningSecret(read: Read, databaseUrl: string | null, dataDir: stri
     );
   }
   const file = path.join(dataDir, 'signing-secret');
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     // Fails where another process was first; its secret is then the one to read.
     writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   } catch (error) {

@@ -23,7 +23,7 @@ export async function run(args: readonly string[]): Promise<void> {
     await serve(config, log, args);
   } catch (error) {
     log.debug({ err: error }, 'the start failed');
-    refuse(error instanceof Error ? error : new Error(String(error)));
+    refuse(named(error, config));
   }
 }
 
@@ -36,9 +36,25 @@ function readSettings(): Config {
   }
 }
 
+/** A fault of the system as a sentence that names the variable to look at, where there is one. */
+function named(error: unknown, { host, port, dataDir }: Config): Error {
+  const fault = error instanceof Error ? error : new Error(String(error));
+  const [code, syscall] = ['code', 'syscall'].map((name) => String(Reflect.get(fault, name)));
+  if (code === 'EADDRINUSE') return new ConfigError(`PORT ${port} is in use already.`);
+  if (syscall === 'listen')
+    return new ConfigError(`PORT ${port} of HOST ${host} cannot be opened.`, { cause: fault });
+  if (syscall === 'getaddrinfo') return new ConfigError(`HOST ${host} is not known.`, { cause: fault });
+  if (syscall === 'mkdir' || syscall === 'open') {
+    return new ConfigError(`DATA_DIR (${dataDir}) cannot be written. Choose a folder that can.`, {
+      cause: fault,
+    });
+  }
+  return fault;
+}
+
 /** One sentence, and exit code 1. */
 function refuse(error: Error): never {
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  const cause = error.cause instanceof Error && error.cause.message !== '' ? ` (${error.cause.message})` : '';
   process.stderr.write(`Overture cannot start: ${error.message}${cause}\n`);
   process.exit(1);
 }

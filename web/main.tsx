@@ -7,12 +7,9 @@ import { createMemory } from './state/memory.ts';
 import { createPage, type PageModel } from './state/page.ts';
 import { threadPath } from './state/router.ts';
 import { App } from './view/App.tsx';
-import { fetchLater } from './view/later.tsx';
 import { type Notifications, SurroundingsContext } from './view/model.tsx';
 
 function start(): void {
-  // A deploy took this page's parts away before they were fetched: the new page has its own. Drafts are kept.
-  window.addEventListener('vite:preloadError', () => location.reload());
   const storage = storageOf('localStorage');
   takeTokenFromAddress((token) => createMemory(storage, 'overture:').write('token', token));
   const model = createPage({
@@ -35,7 +32,6 @@ function start(): void {
     </SurroundingsContext.Provider>,
   );
   void model.start();
-  void fetchLater();
 }
 
 /** `#token=…` hands a token over; it does not stay in the address. */
@@ -54,10 +50,8 @@ function showWhatWaits(model: PageModel): void {
   const show = () => {
     const { pending } = model.inbox.store.get();
     const { place } = model.router.store.get();
-    const { conversation } = model.store.get().thread.store.get();
-    const listed = model.conversations.store
-      .get()
-      .items.find((item) => item.thread_id === conversation.threadId);
+    const { conversation, threadId } = model.store.get().thread.store.get();
+    const listed = model.conversations.store.get().items.find((item) => item.thread_id === threadId);
     const title = place.at === 'approvals' ? 'Approvals' : (conversation.title ?? listed?.title ?? null);
     document.title = `${pending > 0 ? `(${pending}) ` : ''}${title === null ? '' : `${title} · `}Overture`;
     const address = pending > 0 ? '/assets/favicon-waiting.svg' : '/assets/favicon.svg';

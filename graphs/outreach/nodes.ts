@@ -118,7 +118,13 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     const tainting = outcome.tainted || quotesStrangers(end);
     run.reply.tainted ||= tainting;
     return {
-      messages: [{ role: 'tool', tool_call_id: call.toolCallId, content: toolContent(end, untrusted) }],
+      messages: [
+        {
+          role: 'tool',
+          tool_call_id: call.toolCallId,
+          content: toolContent(end, untrusted, outcome.editedArgs),
+        },
+      ],
       tainted: tainting,
       rejected: outcome.rejectedHash === null ? [] : [outcome.rejectedHash],
       spent: call.card === null ? call.credits : 0,
@@ -139,7 +145,7 @@ function openCalls(state: Outreach) {
 }
 
 /** Our own id of a call, made of turn, call and index; providers repeat theirs, and take at most 40 characters. */
-function callId(run: GraphRun, call: number, index: number): string {
+export function callId(run: GraphRun, call: number, index: number): string {
   return `t${run.turn.turnId.replaceAll('-', '')}c${call}i${index}`;
 }
 

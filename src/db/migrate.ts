@@ -28,10 +28,10 @@ export async function migrate({
     const failed = results?.find((result) => result.status === 'Error');
     if (error !== undefined) {
       throw new Error(
-        `The migration ${failed?.migrationName ?? '(none was tried)'} failed; the database is as it was before.`,
-        {
-          cause: error,
-        },
+        failed === undefined
+          ? 'The database cannot be used; check DATABASE_URL.'
+          : `The migration ${failed.migrationName} failed; the database is as it was before.`,
+        { cause: error },
       );
     }
     const done = (results ?? []).map((result) => result.migrationName);

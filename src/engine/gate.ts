@@ -3,6 +3,7 @@
  * LangGraph's part, the interrupt between the two, is in the graph; here is what happens before and after it.
  */
 
+import canonicalize from 'canonicalize';
 import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
 import type { ApprovalRow } from '../resources/approvals/approvals.ts';
 import type { EffectCall, Ledger, LedgerRow } from '../resources/turns/effects.ts';
@@ -81,7 +82,14 @@ export interface PlanState {
 }
 
 export type Executed =
-  | { kind: 'ended'; end: ToolEnd; rejectedHash: string | null; tainted: boolean }
+  | {
+      kind: 'ended';
+      end: ToolEnd;
+      rejectedHash: string | null;
+      tainted: boolean;
+      /** What was carried out, where the user changed what the model had asked for. */
+      editedArgs?: Record<string, unknown>;
+    }
   /** A person must decide (again): the proposal went stale, or the outcome is unknown. */
   | { kind: 'ask'; card: Approval };
 
@@ -226,24 +234,24 @@ export function createGate(needs: GateNeeds) {
         rejectedHash: card.args_hash,
       };
     }
-    if (card.kind === 'outcome') return resolveUnknown(run, call, card, row, tool, tainted);
+    if (card.kind === 'outcome')
+      return withEdit(call, card.args, await resolveUnknown(run, call, card, row, tool, tainted));
     const args = row.executed_args ?? card.args;
     const approvedHash = row.executed_hash ?? card.args_hash;
     // A send that was intended before a crash is judged by the ledger, not by rows that its own doing may have changed.
     const before = tool.effect === 'none' ? null : await ledger.read(run.turn, call.toolCallId);
     const context = contextOf(run, call.toolCallId, tainted, approvedHash, tool.name);
     const approved = { ...call, args, argsHash: approvedHash };
-    if (before !== null)
-      return recover(run, approved, tool, context, await approvedCard(run, tool, context, row), before);
+    if (before !== null) {
+      const shown = await approvedCard(run, tool, context, row);
+      return withEdit(call, args, await recover(run, approved, tool, context, shown, before));
+    }
     const proposal = await proposeCall(tool, context, args);
     const current = hashProposal(run.turn.workspaceId, tool, proposal);
     if (current !== approvedHash)
       return { kind: 'ask', card: await askAgain(run, call, tool, proposal, current) };
-    return perform(run, approved, tool, proposal, context, {
-      ...card,
-      ...shownOf(proposal),
-      args_hash: current,
-    });
+    const shown = { ...card, ...shownOf(proposal), args_hash: current };
+    return withEdit(call, args, await perform(run, approved, tool, proposal, context, shown));
   }
 
   /** The card as it was approved; of an edit what the edit showed, as far as that can still be computed. */
@@ -531,6 +539,12 @@ async function ours<T>(step: Promise<T>): Promise<T> {
     if (cause instanceof ServiceError) throw cause;
     throw new LedgerFault('an effect could not be recorded', { cause });
   }
+}
+
+/** Tells of arguments that are not the model's own. */
+function withEdit(call: PlannedCall, args: Record<string, unknown>, executed: Executed): Executed {
+  if (executed.kind === 'ask' || canonicalize(args) === canonicalize(call.args)) return executed;
+  return { ...executed, editedArgs: args };
 }
 
 /** The approved arguments as a proposal, for an act whose first half is done: nothing is computed anew. */

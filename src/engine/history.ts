@@ -62,6 +62,16 @@ function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolea
     if (part.type === 'text') call.text += part.text;
     else call.tools.push(part);
   }
+  // Of an edited call what was carried out is shown, as nothing else happened.
+  const edited = new Map(
+    parts.flatMap((part) =>
+      part.type === 'approval' &&
+      part.approval.decision === 'edit' &&
+      part.approval.executed_args !== undefined
+        ? [[part.approval.tool_call_id, part.approval.executed_args] as const]
+        : [],
+    ),
+  );
   const messages: PlainMessage[] = [];
   for (const { text, tools } of calls.values()) {
     if (tools.length === 0) {
@@ -71,7 +81,11 @@ function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolea
     messages.push({
       role: 'assistant',
       content: text,
-      tool_calls: tools.map((tool) => ({ id: tool.tool_call_id, name: tool.name, args: tool.args })),
+      tool_calls: tools.map((tool) => ({
+        id: tool.tool_call_id,
+        name: tool.name,
+        args: edited.get(tool.tool_call_id) ?? tool.args,
+      })),
     });
     for (const tool of tools) {
       const end: ToolEnd =
@@ -98,10 +112,13 @@ function cut(content: string): string {
 }
 
 /** A call's end as the model reads it: JSON text; what a stranger may have written stands inside a fence. */
-export function toolContent(end: ToolEnd, untrusted: boolean): string {
+export function toolContent(end: ToolEnd, untrusted: boolean, editedArgs?: Record<string, unknown>): string {
   if (end.status === 'ok') {
     const result = end.result ?? null;
-    return JSON.stringify(untrusted ? { __untrusted_third_party_content: true, content: result } : result);
+    const told = untrusted ? { __untrusted_third_party_content: true, content: result } : result;
+    return JSON.stringify(
+      editedArgs === undefined ? told : { changed_by_the_user_before_approval: editedArgs, result: told },
+    );
   }
   const { code, message } = end.error;
   if (end.status === 'rejected') return JSON.stringify({ status: 'rejected', reason: message });

@@ -39,7 +39,8 @@ export interface Runnable {
 }
 
 export interface EngineNeeds {
-  compile(checkpointer: BaseCheckpointSaver): Runnable;
+  /** Gives the graph that this turn runs. */
+  compile(checkpointer: BaseCheckpointSaver, turn: LeasedTurn): Runnable;
   checkpoints: CheckpointStore;
   modelName: string;
   readContext(turn: LeasedTurn): Promise<TurnContext>;
@@ -91,7 +92,7 @@ export function createEngine(needs: EngineNeeds): Engine {
       drain.addEventListener('abort', leave);
       if (drain.aborted) leave();
       try {
-        const graph = compile(createCheckpointer({ store: checkpoints, lazy: true }));
+        const graph = compile(createCheckpointer({ store: checkpoints, lazy: true }), turn);
         const begin = fresh || !(await hasCheckpoint(turn));
         const result = await graph.invoke(begin ? {} : null, {
           configurable: {

@@ -29,19 +29,20 @@ export function createDispatcher(needs: DispatcherNeeds) {
   const onTheWay = new Set<Promise<void>>();
   let stopped = false;
   let cancel = () => {};
-  let atWork: Promise<void> | null = null;
+  let atWork: Promise<void> = Promise.resolve();
+  let filling: Promise<void> | null = null;
+  /** Whether the last claim got all it asked for, so that there may be more. */
+  let more = false;
 
   /** Brings one claimed mailbox's mail to its end. Never throws: whatever was not kept is found again by its lease. */
-  async function deliver(claim: Claim): Promise<boolean> {
+  async function deliver(claim: Claim): Promise<void> {
     try {
       const begun = await delivery.begin(claim, clock.now());
-      if (begun.kind !== 'mail') return begun.kind === 'done';
+      if (begun.kind !== 'mail') return;
       const outcome = await handOver(begun.mail);
       await delivery.settle(begun.mail, outcome, clock.now());
-      return true;
     } catch (error) {
       log.warn({ err: error }, 'a mail could not be brought to its end; its lease will tell');
-      return false;
     }
   }
 
@@ -60,59 +61,69 @@ export function createDispatcher(needs: DispatcherNeeds) {
     });
   }
 
-  /** Sends until nothing is due; each free place is filled at once, so that a slow mail holds up no other. */
-  async function sendDue(): Promise<number> {
-    let sent = 0;
-    for (;;) {
-      const free = concurrency - onTheWay.size;
-      const claims = stopped || free === 0 ? [] : await delivery.claim(clock.now(), free);
-      for (const claim of claims) {
-        const way: Promise<void> = deliver(claim).then((done) => {
-          onTheWay.delete(way);
-          if (done) sent += 1;
-        });
-        onTheWay.add(way);
-      }
-      if (onTheWay.size === 0) return sent;
-      // A place is free, or everything that was due is on its way: what becomes due meanwhile is asked for then.
-      await Promise.race(onTheWay);
+  /** Claims for the places that are free. A mail that ends makes room for the next at once, so a slow one holds up no other. */
+  async function fill(): Promise<void> {
+    const free = concurrency - onTheWay.size;
+    if (stopped || free === 0) return;
+    const claims = await delivery.claim(clock.now(), free);
+    more = claims.length === free;
+    for (const claim of claims) {
+      const way: Promise<void> = deliver(claim).then(() => {
+        onTheWay.delete(way);
+        // Several places in one claim: a statement for each mail would cost more than it brings.
+        if (more && concurrency - onTheWay.size >= concurrency / 4) refill();
+      });
+      onTheWay.add(way);
     }
   }
 
-  /** One round: gives up what was lost, plans what has no moment, sends what is due. Answers how many mails it ended. */
-  async function round(): Promise<number> {
-    const began = clock.now();
-    for (const mail of await delivery.lost(began, LOST)) await delivery.settle(mail, LOST_OUTCOME, began);
-    await followUps.planLate(began);
-    let sent = await sendDue();
-    while (!stopped && (await followUps.planNext(clock.now()))) sent += await sendDue();
-    await delivery.advance(clock.now());
-    return sent;
+  function refill(): void {
+    filling ??= fill()
+      .catch((error) => log.warn({ err: error }, 'due mails could not be claimed; it is tried again'))
+      .finally(() => {
+        filling = null;
+      });
+  }
+
+  /** One round: gives up what was lost, plans what has no moment, begins what is due. */
+  async function round(): Promise<void> {
+    const at = clock.now();
+    for (const mail of await delivery.lost(at, LOST)) await delivery.settle(mail, LOST_OUTCOME, at);
+    await followUps.planLate(at);
+    refill();
+    await filling;
+    // What is left to plan is left for the next round, for as long as mails are due now.
+    for (let again = true; again && !stopped; ) again = await followUps.planNext(at);
+    await delivery.advance(at);
   }
 
   function next(): void {
     if (stopped) return;
     atWork = round()
-      .then(
-        () => {},
-        (error) => log.warn({ err: error }, 'a round of the dispatcher failed; it is tried again'),
-      )
-      .finally(() => {
-        atWork = null;
+      .catch((error) => log.warn({ err: error }, 'a round of the dispatcher failed; it is tried again'))
+      .then(() => {
         if (!stopped) cancel = clock.after(ROUND_MS, next);
       });
   }
 
+  /** Resolves when no mail is on its way. */
+  async function idle(): Promise<void> {
+    while (filling !== null || onTheWay.size > 0) await Promise.all([filling, ...onTheWay]);
+  }
+
   return {
     round,
+    idle,
 
+    /** Begins; rounds follow each other until `stop`. */
     start: next,
 
     /** Claims nothing more and waits for the mails that are on their way. */
     async stop(): Promise<void> {
       stopped = true;
       cancel();
-      await Promise.allSettled([...onTheWay, atWork]);
+      await atWork;
+      await idle();
     },
   };
 }

@@ -8,6 +8,8 @@ import type { Approval, Message, NewEvent, Part, RunKind, TurnStatus, Usage } fr
 export interface TurnInput {
   message: string;
   page_context?: Record<string, unknown>;
+  /** The one call that the turn is for, where no model is asked: somebody called a tool by name. */
+  tool_call?: { name: string; args: Record<string, unknown> };
 }
 
 /** A turn that this process holds under a lease. */

@@ -1,6 +1,9 @@
 /** All tools of the chat agent; a new one is a sibling file and a line here. */
 
 import type { Database } from '../db/database.ts';
+import type { Campaigns } from '../resources/campaigns/campaigns.ts';
+import type { Launches } from '../resources/campaigns/launch/launches.ts';
+import type { CampaignStatistics } from '../resources/campaigns/stats.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import type { Datasets } from '../resources/datasets/datasets.ts';
 import type { EmailFinder } from '../resources/email-finder/email-finder.ts';
@@ -12,18 +15,24 @@ import type { Personalization } from '../resources/personalization/personalizati
 import type { SenderProfiles } from '../resources/sender-profiles/sender-profiles.ts';
 import type { Suppression } from '../resources/suppression/suppression.ts';
 import type { Templates } from '../resources/templates/templates.ts';
+import { createAddLeadsToCampaignTool } from './add-leads-to-campaign.ts';
+import { createCampaignReadTools } from './campaign-reads.ts';
+import { createCreateCampaignTool } from './create-campaign.ts';
 import { createFindEmailTool } from './find-email.ts';
 import { createFindLeadsTool } from './find-leads.ts';
 import { createGetCreditBalanceTool } from './get-credit-balance.ts';
+import { createLaunchCampaignTools } from './launch-campaign.ts';
 import { createListDatasetsTool } from './list-datasets.ts';
 import { createListOutboxTool } from './list-outbox.ts';
 import { createListSenderProfilesTool } from './list-sender-profiles.ts';
 import { createListTemplatesTool } from './list-templates.ts';
+import { createPauseCampaignTool } from './pause-campaign.ts';
 import { createPersonalizeEmailTool } from './personalize-email.ts';
 import { createSearchLeadsTool } from './search-leads.ts';
 import { createSendEmailTool } from './send-email.ts';
 import { createSuppressEmailTool } from './suppress-email.ts';
 import type { Tool } from './tool.ts';
+import { createUpdateCampaignTool } from './update-campaign.ts';
 
 export interface ToolNeeds {
   database: Database;
@@ -38,6 +47,10 @@ export interface ToolNeeds {
   personalization: Personalization;
   suppression: Suppression;
   mailer: Mailer;
+  campaigns: Campaigns;
+  launches: Launches;
+  campaignStats: CampaignStatistics;
+  now(): number;
 }
 
 export function createTools(needs: ToolNeeds): Tool[] {
@@ -53,5 +66,11 @@ export function createTools(needs: ToolNeeds): Tool[] {
     createPersonalizeEmailTool(needs),
     createSuppressEmailTool(needs),
     createSendEmailTool({ ...needs, senders: needs.senderProfiles }),
+    ...createCampaignReadTools(needs),
+    createCreateCampaignTool(needs),
+    createUpdateCampaignTool(needs),
+    createAddLeadsToCampaignTool(needs),
+    createPauseCampaignTool(needs),
+    ...createLaunchCampaignTools(needs),
   ];
 }

@@ -1,6 +1,6 @@
 /** A message's parts as most protocols want them: one message for each call of the model, with the results apart. */
 
-import type { JournalEvent, Message, NewEvent, Part } from '../runtime/events.ts';
+import type { Approval, JournalEvent, Message, NewEvent, Part } from '../runtime/events.ts';
 
 export type ToolPart = Extract<Part, { type: 'tool' }>;
 export type ApprovalPart = Extract<Part, { type: 'approval' }>;
@@ -43,4 +43,53 @@ export function factOf(event: JournalEvent): NewEvent {
 export function userMessageId(message: Message): string {
   const { client_message_id: own } = message.metadata;
   return typeof own === 'string' && own !== '' ? own : message.id;
+}
+
+/**
+ * A message told again as the events that would make it: calls, cards and results in an order in which they can have
+ * come. `live` says what is still being told, and is left open.
+ */
+export function retell(
+  message: Message,
+  live: { open: number | null; argsOpen: ReadonlySet<string> } = { open: null, argsOpen: new Set() },
+): NewEvent[] {
+  const events: NewEvent[] = [];
+  let ends: NewEvent[] = [];
+  let current = 0;
+  for (const [index, part] of message.parts.entries()) {
+    if (part.call !== current) {
+      events.push(...ends);
+      ends = [];
+      current = part.call;
+    }
+    const place = { message_id: message.id, call: part.call, part: index };
+    if (part.type === 'text' || part.type === 'reasoning') {
+      events.push({ type: `${part.type}-start`, data: place });
+      if (part.text !== '') events.push({ type: `${part.type}-delta`, data: { ...place, delta: part.text } });
+      if (live.open !== index) events.push({ type: `${part.type}-end`, data: { ...place, text: part.text } });
+    } else if (part.type === 'tool') {
+      const { tool_call_id, name, args } = part;
+      events.push({ type: 'tool-start', data: { ...place, tool_call_id, name } });
+      if (!live.argsOpen.has(tool_call_id)) {
+        events.push({ type: 'tool-args', data: { ...place, tool_call_id, name, args } });
+      }
+      if (part.status !== 'running') {
+        const { status, result, error } = part;
+        ends.push({ type: 'tool-end', data: { tool_call_id, status, result, error } });
+      }
+    } else if (part.type === 'approval') {
+      events.push(...retellCard(part.approval));
+    } else if (part.type === 'notice') {
+      events.push({ type: 'notice', data: { code: part.code, message: part.message } });
+    }
+  }
+  return [...events, ...ends];
+}
+
+function retellCard(approval: Approval): NewEvent[] {
+  const request: NewEvent = { type: 'approval-request', data: { approval } };
+  const { approval_id, status, decision, decided_by, decided_at, decision_reason } = approval;
+  if (status === 'pending') return [request];
+  const data = { approval_id, status, decision, decided_by, decided_at, reason: decision_reason };
+  return [request, { type: 'approval-end', data }];
 }

@@ -5,7 +5,7 @@ import { AgentCapabilitiesSchema, EventSchema } from '@ag-ui/core/schemas';
 import { HttpAgent as HttpAgent0 } from 'ag-ui-client-0';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Approval } from '../../src/client/events.ts';
-import { type ForeignStage, MAIL, openForeignStage, SEND, sorted } from '../support/foreign.ts';
+import { type ForeignStage, MAIL, openForeignStage, SEND, sampled, sorted } from '../support/foreign.ts';
 import { createPerson, JWT_ENVIRONMENT } from '../support/people.ts';
 import type { ServiceHere } from '../support/service.ts';
 import { gate } from '../support/stage.ts';
@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 describe('AG-UI', () => {
-  describe.each(CLIENTS)('$name', ({ modern, create }) => {
+  describe.each(sampled(CLIENTS))('$name', ({ modern, create }) => {
     let tap: Tap;
     const warnings: string[] = [];
     beforeEach(() => {

@@ -39,11 +39,15 @@ const SAMPLE: [ScenarioName, KillPoint][] = [
 describe('a process that is killed loses nothing and doubles nothing', () => {
   let reachedPoints = 0;
 
-  it.concurrent.each(SAMPLE)('%s at %s', async (scenario, point) => {
-    const { reached, faults } = await sweep.kill(scenario, point);
-    if (reached) reachedPoints += 1;
-    expect(faults).toEqual([]);
-  });
+  it.concurrent.each(SAMPLE)(
+    '%s at %s',
+    async (scenario, point) => {
+      const { reached, faults } = await sweep.kill(scenario, point);
+      if (reached) reachedPoints += 1;
+      expect(faults).toEqual([]);
+    },
+    120_000,
+  );
 
   it('was killed at nearly all of these points', () => {
     // On a slow machine statements travel together that go one by one on a fast one.

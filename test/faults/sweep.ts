@@ -96,7 +96,7 @@ export interface Sweep {
 }
 
 /** A turn must end within this after the fault. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const EDITED = 'Dear Maureen, this is another text than the one before. To unsubscribe, answer no.';
 
 /** Opens the model and the mail server that all turns of a sweep share; each turn has a database of its own. */

@@ -32,10 +32,23 @@ const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
 const QUERIES: Record<string, string> = { searchSenderProfiles: '?query=works' };
 
 /** Reads that show no row of any workspace. */
-const ROWLESS = ['getCapabilities', 'getCreditBalance', 'getDefaultPrompt', 'getMetrics'];
+const ROWLESS = [
+  'getCapabilities',
+  'getCreditBalance',
+  'getDefaultPrompt',
+  'getMetrics',
+  'getEmailFinderStats',
+  'emailFinderHealth',
+];
 
-/** What a conversation's user and a profile's user share with nobody. */
-const PRIVATE = ['thread_id', 'profile_id'];
+/** Routes whose parameter is called like another thing's. */
+const OTHER_IDS: Record<string, (target: SeededWorkspace) => string> = {
+  getLeadFinderBatchStatus: ({ batchId }) => batchId,
+  getBulkFindStatus: ({ bulkId }) => bulkId,
+};
+
+/** What a conversation's user, a profile's and a job's share with nobody. */
+const PRIVATE = ['thread_id', 'profile_id', 'job_id'];
 
 /** Arguments that a tool takes; a tool with ids that is not named here fails these tests until it is. */
 const TOOL_ARGUMENTS: Record<string, (mine: SeededWorkspace) => Record<string, unknown>> = {
@@ -86,10 +99,10 @@ function askRoute(
   own: SeededWorkspace,
   other: SeededWorkspace,
 ) {
-  const path = parametersOf(route).reduce<string>(
-    (text, name) => text.replace(`{${name}}`, (foreign.includes(name) ? other : own).ids[name]),
-    route.path,
-  );
+  const path = parametersOf(route).reduce<string>((text, name) => {
+    const target = foreign.includes(name) ? other : own;
+    return text.replace(`{${name}}`, OTHER_IDS[route.operation]?.(target) ?? target.ids[name]);
+  }, route.path);
   return person.ask(route.method, `${path}${QUERIES[route.operation] ?? ''}`, {
     body: bodyOf(route, foreign.length > 0 ? other : own),
   });
@@ -127,7 +140,8 @@ async function rowsOfB(): Promise<string> {
 
 /** Whether a text shows anything of workspace B. */
 function showsTheirs(text: string): string[] {
-  return [theirs.marker, theirs.turnId, theirs.idleThreadId, ...Object.values(theirs.ids)].filter((secret) =>
+  const { marker, turnId, idleThreadId, batchId, bulkId, ids } = theirs;
+  return [marker, turnId, idleThreadId, batchId, bulkId, ...Object.values(ids)].filter((secret) =>
     text.includes(secret),
   );
 }
@@ -190,6 +204,13 @@ describe('ids of another workspace', () => {
           lead_data: { first_name: 'Lena' },
           sender_profile_id: ids.profile_id,
         }),
+      'bulkFindEmails dataset_id': () =>
+        refused(
+          'POST',
+          '/api/v1/email-finder/bulk',
+          { rows: [{ name: 'Lena', domain: 'x.example' }], dataset_id: ids.dataset_id },
+          422,
+        ),
       // It names a cache that this service does not have; no row is read by it.
       'previewPersonalization dataset_id': async () => {},
       'getEffectivePrompt sender_profile_id': () =>
@@ -281,7 +302,9 @@ describe('a colleague in the same workspace', () => {
     const wrong: string[] = [];
     for (const route of routesWithIds()) {
       const names = parametersOf(route);
-      if (!names.some((name) => PRIVATE.includes(name)) || names.includes('approval_id')) continue;
+      const isPrivate =
+        names.some((name) => PRIVATE.includes(name)) || OTHER_IDS[route.operation] !== undefined;
+      if (!isPrivate || names.includes('approval_id')) continue;
       const { status, text, json } = await askRoute(alan, route, [], mine, mine);
       if (status !== 404 || json?.detail !== 'NOT_FOUND') wrong.push(`${route.operation}: ${status} ${text}`);
     }

@@ -79,3 +79,8 @@ function sortKeys(value: unknown): unknown {
   const entries = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
   return Object.fromEntries(entries.map(([name, inner]) => [name, sortKeys(inner)]));
 }
+
+/** The clients a run tests: all of them for `npm run test:compat`, else the first. */
+export function sampled<Client>(clients: readonly Client[]): readonly Client[] {
+  return process.env.COMPAT === 'all' ? clients : clients.slice(0, 1);
+}

@@ -6,6 +6,9 @@ import { createLog } from '../../src/log.ts';
 import { createKillPoints } from './kill-points.ts';
 import { realClock } from './service.ts';
 
+// The test that started it holds the other end; where that is gone, so is the reason to live.
+process.stdin.resume().on('end', () => process.exit());
+
 const killAt = process.env.KILL_AT;
 const config = readConfig();
 const app = await createApp({

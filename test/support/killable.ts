@@ -26,7 +26,7 @@ export async function startKillable(options: ServiceOptions & { killAt: KillPoin
       ...environmentOf(options),
       KILL_AT: options.killAt,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let said = '';
   let gone = false;

@@ -1,5 +1,6 @@
 /** A workspace with one of everything that is kept, made through the doors of a running service. */
 
+import { vi } from 'vitest';
 import type { Person } from './people.ts';
 import type { ScriptedModel } from './scripted-model.ts';
 
@@ -8,6 +9,9 @@ export interface SeededWorkspace {
   marker: string;
   /** What a `{parameter}` of a path is called here. The conversation waits with the approval. */
   ids: Record<PathParameter, string>;
+  /** A batch of the lead finder that has ended, and a bulk find: their paths call them as others are called. */
+  batchId: string;
+  bulkId: string;
   /** The hash of the pending approval. */
   argsHash: string;
   /** The turn that waits. */
@@ -27,6 +31,8 @@ const PATH_PARAMETERS = [
   'template_id',
   'entry_id',
   'key_id',
+  'job_id',
+  'domain',
 ] as const;
 type PathParameter = (typeof PATH_PARAMETERS)[number];
 
@@ -77,8 +83,23 @@ export async function seedWorkspace(
   model.script({ toolCalls: [mail] });
   const waiting = await person.post('/api/v1/agent/chat', { message: `Write to ${marker} again` });
   const [approval] = waiting.approvals as Record<string, unknown>[];
+  const target = { name: `Lena ${marker}`, domain: `${marker}.example` };
+  const find = await person.post('/api/v1/email-finder/find', target);
+  const bulk = await person.post('/api/v1/email-finder/bulk', { rows: [target] });
+  const batch = await person.post('/api/v1/lead-finder/batch', {
+    criteria: [{ keywords: marker }],
+    dataset_name: marker,
+  });
+  const batchId = idOf(batch, 'session_id');
+  // It is worked on in the background, and nothing of the workspace may change once it is seeded.
+  await vi.waitUntil(
+    async () => (await person.get(`/api/v1/lead-finder/batch/${batchId}/status`)).status === 'completed',
+    { timeout: 10_000 },
+  );
   return {
     marker,
+    batchId,
+    bulkId: idOf(bulk, 'job_id'),
     ids: {
       thread_id: idOf(waiting, 'thread_id'),
       approval_id: idOf(approval, 'approval_id'),
@@ -90,6 +111,8 @@ export async function seedWorkspace(
       template_id: idOf(template, 'template_id'),
       entry_id: idOf(entry, 'entry_id'),
       key_id: idOf(key, 'id'),
+      job_id: idOf(find, 'job_id'),
+      domain: `${marker}.example`,
     },
     argsHash: idOf(approval, 'args_hash'),
     turnId: idOf(waiting, 'turn_id'),

@@ -212,6 +212,13 @@ describe('an edit', () => {
     expect(mailing.smtp.takenFor(address)).toEqual([
       expect.objectContaining({ subject: 'Better maps', text: shown.preview?.[0]?.body }),
     ]);
+    // The model is told what really left, now and in later turns.
+    expect(mailing.talk.results('edit this')[0]?.content).toContain('"subject":"Better maps"');
+    mailing.talk.plan('what did you send?', ['Better maps.']);
+    await say(anna, 'what did you send?', { thread_id: threadId });
+    const history = mailing.talk.requests('what did you send?')[0]?.messages ?? [];
+    const call = history.find((message) => message.role === 'assistant')?.tool_calls?.[0];
+    expect(JSON.parse(call?.function.arguments ?? '')).toMatchObject({ subject: 'Better maps' });
   });
 
   it.each([
@@ -325,6 +332,60 @@ describe('an approval that nobody decides', () => {
       'expired',
       'approved',
     ]);
+  });
+
+  it('expires while its sibling is carried out, and the turn goes on with both answers', async () => {
+    const words = 'one in flight';
+    const { threadId, cards, addresses } = await propose(words, ['sent', 'lapsed']);
+    const [kept, lapsed] = cards as [Approval, Approval];
+    const answer = Promise.withResolvers<'take'>();
+    mailing.smtp.treat(() => answer.promise);
+    await post(anna, kept, { decision: 'approve' });
+    await mailing.smtp.arrival(addresses[0] as string);
+    await expire(lapsed);
+    await eventually(
+      () => cardsOf(anna, threadId),
+      (waiting) => waiting.length === 0,
+    );
+    answer.resolve('take');
+    const events = await toldSoFar(anna, threadId);
+    mailing.smtp.treat(() => 'take');
+    expect(endOf(events)).toBe('completed');
+    expect(events.filter((event) => event.type === 'approval-end')).toHaveLength(2);
+    const [first, second] = mailing.talk.results(words);
+    expect(first?.content).toContain('"status":"sent"');
+    expect(second?.content).toContain('Nobody decided in time');
+    expect(addresses.map((address) => mailing.smtp.takenFor(address).length)).toEqual([1, 0]);
+    const { parts } = await lastAnswer(anna, threadId);
+    expect(parts.flatMap((part) => (part.type === 'approval' ? part.approval.status : []))).toEqual([
+      'approved',
+      'expired',
+    ]);
+  });
+
+  it('expires with its sibling, and each call is answered once', async () => {
+    const { threadId, cards } = await propose('both too late', ['one', 'two']);
+    await mailing.database.query(`update approvals set expires_at = now() where conversation_id = $1`, [
+      threadId,
+    ]);
+    await mailing.database.query(`select pg_notify('overture', 'released')`);
+    await eventually(
+      () => statusOf(anna, threadId),
+      (status) => status === 'idle',
+    );
+    const events = await toldSoFar(anna, threadId);
+    expect(endOf(events)).toBe('cancelled');
+    for (const type of ['tool-end', 'approval-end']) {
+      expect(events.filter((event) => event.type === type)).toHaveLength(2);
+    }
+    const { parts } = await lastAnswer(anna, threadId);
+    expect(parts.flatMap((part) => (part.type === 'approval' ? part.approval.status : []))).toEqual([
+      'expired',
+      'expired',
+    ]);
+    for (const card of cards) {
+      expect(await refusal(post(anna, card, { decision: 'approve' }))).toMatchObject({ status: 410 });
+    }
   });
 
   it('is given up for a new message that says so', async () => {

@@ -4,17 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { JournalEvent, Usage } from '../../src/client/events.ts';
 import { DEV_WORKSPACE } from '../../src/http/caller.ts';
 import type { Ledger } from '../../src/resources/turns/effects.ts';
-import {
-  cardOf,
-  decide,
-  endOf,
-  eventually,
-  lastAnswer,
-  type Mailing,
-  openMailing,
-  say,
-  toldSoFar,
-} from '../support/mailing.ts';
+import { cardOf, decide, endOf, eventually, type Mailing, openMailing, say } from '../support/mailing.ts';
 import type { ServiceHere } from '../support/service.ts';
 import { openStream } from '../support/sse.ts';
 import { gate } from '../support/stage.ts';
@@ -134,12 +124,10 @@ describe('the usage of a turn', () => {
     const draft = (body: string) =>
       JSON.stringify({ subject: 'Maps', body, claims: [{ field: 'company', quote: 'Acme' }] });
     const calls = { toolCalls: [{ name: 'personalize_email', args: { lead_id: leadId } }] };
-    mailing.talk.plan('write to Maureen', [calls, 'Here it is.']);
     const used = { prompt_tokens: 1000, completion_tokens: 500 };
     const find = { text: JSON.stringify({ commonalities: [] }), usage: used };
-    // The writer asks past the plan: its requests end with its own words, so they are scripted in order.
-    const scripted = [calls, find, { text: draft('Hello Maureen of Acme'), usage: used }, 'Here it is.'];
-    mailing.model.script(...scripted);
+    // In order, and not by plan: the tool's models are asked with words of their own.
+    mailing.model.script(calls, find, { text: draft('Hello Maureen of Acme'), usage: used }, 'Here it is.');
     const { events } = await say(service.client, 'write to Maureen');
     const usage = usageOf(events);
     expect(usage).toMatchObject({ model_calls: 4, tool_calls: 1 });
@@ -172,17 +160,17 @@ describe('the usage of a turn', () => {
       `${service.url}/api/v1/agent/conversations/${sent.threadId}/stream?after=0`,
     );
     await eventually(
-      () => stream.events.some((event) => event.type === 'text-delta'),
+      () => stream.events().some((event) => event.type === 'text-delta'),
       (begun) => begun,
     );
     await doomed.kill('SIGKILL');
     held.open();
-    await eventually(
-      () => lastAnswer(service.client, sent.threadId),
-      ({ status }) => status === 'complete',
+    const told = await eventually(
+      () => stream.events(),
+      (events) => endOf(events) === 'completed',
     );
     stream.close();
-    expect(usageOf(await toldSoFar(service.client, sent.threadId))).toMatchObject({ credits: 3 });
+    expect(usageOf(told)).toMatchObject({ credits: 3 });
     expect(await account()).toMatchObject({ balance: 97, used: 3, reserved: 0 });
   });
 
@@ -191,7 +179,7 @@ describe('the usage of a turn', () => {
     const broken = await mailing.start({
       wrap(name, port) {
         if (name !== 'ledger') return port;
-        const ledger = port as unknown as Ledger;
+        const ledger = port as Ledger;
         const inside: Ledger['inside'] = async (...call) => {
           const result = await ledger.inside(...call);
           if (losing) throw new Error('the answer got lost');

@@ -6,7 +6,6 @@ import { applyEvent, createConversationState } from '../../src/client/conversati
 import type { ConversationDetail, JournalEvent } from '../../src/client/events.ts';
 import type { createApprovals } from '../../src/resources/approvals/approvals.ts';
 import {
-  cardOf,
   cardsOf,
   endOf,
   eventually,
@@ -17,11 +16,11 @@ import {
   sendEmail,
   toldSoFar,
 } from '../support/mailing.ts';
-import type { ServiceHere } from '../support/service.ts';
+import type { ServiceHere, ServiceProcess } from '../support/service.ts';
 import { type OpenStream, openStream } from '../support/sse.ts';
 import { gate } from '../support/stage.ts';
 
-const LEASE_SECONDS = 2;
+const LEASE_SECONDS = 3;
 /** Design: a dead process’s turns go on within the lease plus 5 s. */
 const WITHIN_MS = (LEASE_SECONDS + 5) * 1000;
 
@@ -43,6 +42,14 @@ function ownGate() {
   const made = gate();
   gates.push(made.open);
   return made;
+}
+
+/** One process at a time: a busy machine must not make the others lose their leases. */
+let starting: Promise<unknown> = Promise.resolve();
+function startOwner(): Promise<ServiceProcess> {
+  const started = starting.then(() => mailing.startProcess());
+  starting = started.catch(() => undefined);
+  return started;
 }
 
 function follow(service: { url: string }, threadId: string): Promise<OpenStream> {
@@ -83,7 +90,7 @@ async function inTheMiddle(words: string) {
       return asked === 1 ? { text: ['You have', held.promise, ' nothing'] } : 'You have plenty of credits.';
     },
   ]);
-  const owner = await mailing.startProcess();
+  const owner = await startOwner();
   const post = await openStream(`${owner.url}/api/v1/agent/chat`, { body: { message: words } });
   const threadId = post.headers.get('x-thread-id') ?? '';
   const reader = await follow(there, threadId);
@@ -132,15 +139,9 @@ describe.concurrent('a process that is killed', () => {
   });
 
   it('brings nobody’s client out of step: what was sent there is heard to its end elsewhere', async () => {
-    let asked = 0;
     const held = ownGate();
-    mailing.talk.plan('a client goes on', [
-      () => {
-        asked += 1;
-        return asked === 1 ? { text: ['Half of', held.promise] } : 'All of it.';
-      },
-    ]);
-    const owner = await mailing.startProcess();
+    mailing.talk.plan('a client goes on', [{ text: ['Half of', held.promise, ' all of it.'] }]);
+    const owner = await startOwner();
     // As a load balancer would: who does not answer is not asked again.
     const client = createClient({
       baseUrl: owner.url,
@@ -155,36 +156,14 @@ describe.concurrent('a process that is killed', () => {
     let killed: Promise<unknown> | undefined;
     for await (const event of sent.events) {
       events.push(event);
-      if (event.type === 'text-delta') killed ??= owner.kill('SIGKILL');
+      if (event.type === 'text-delta') killed ??= owner.kill('SIGKILL').then(held.open);
     }
     await killed;
+    expect(events.filter((event) => event.type === 'run-start').length).toBeGreaterThan(1);
     expect(endOf(events)).toBe('completed');
     const { messages } = await there.client.conversation(sent.threadId);
-    expect(messages.at(-1)?.content).toBe('All of it.');
+    expect(messages.at(-1)?.content).toBe('Half of all of it.');
     expect(messagesOf(events)).toEqual(messages.map(seen));
-  });
-
-  it('leaves its waiting turns to whoever hears the decision', async () => {
-    const lead = await mailing.addLead('waits-on@acme.example');
-    mailing.talk.plan('waiting when killed', [
-      { text: 'I ask.', toolCalls: [sendEmail(lead)] },
-      'It is sent.',
-    ]);
-    const owner = await mailing.startProcess();
-    const { threadId } = await say(owner.client, 'waiting when killed');
-    await owner.kill('SIGKILL');
-    const card = await cardOf(there.client, threadId);
-    const sent = await there.client.send({ thread_id: threadId, resume: { confirmed: true } });
-    const events: JournalEvent[] = [];
-    for await (const event of sent.events) events.push(event);
-    expect(endOf(events)).toBe('completed');
-    expect(mailing.smtp.takenFor('waits-on@acme.example')).toHaveLength(1);
-    expect((await lastAnswer(there.client, threadId)).parts).toMatchObject([
-      { type: 'text', text: 'I ask.' },
-      { type: 'tool', status: 'ok' },
-      { type: 'approval', approval: { approval_id: card.approval_id, status: 'approved' } },
-      { type: 'text', text: 'It is sent.' },
-    ]);
   });
 
   it('is still cancelled where somebody asked for that before it died', async () => {

@@ -12,7 +12,7 @@ export interface Field {
   maximum?: number;
   maxLength?: number;
   whole: boolean;
-  /** Ids and the like: shown, and edited only by who opens them. */
+  /** Ids, structures, and what was not set: edited only by who looks for them. */
   technical: boolean;
 }
 
@@ -28,8 +28,11 @@ export function fieldsOf(schema: Schema, args: Record<string, unknown>): Field[]
   const names = [...new Set([...Object.keys(properties), ...Object.keys(args)])];
   return names
     .map((name) => fieldOf(name, asSchema(properties[name]), args[name], required.includes(name)))
-    .filter((field) => !field.technical || args[field.name] !== undefined);
+    .sort((one, other) => ORDER.indexOf(one.kind) - ORDER.indexOf(other.kind));
 }
+
+/** Short fields stand before long ones; the service does not keep the order of a schema. */
+const ORDER: readonly Field['kind'][] = ['line', 'number', 'choice', 'boolean', 'text', 'list', 'json'];
 
 function fieldOf(name: string, schema: Schema, value: unknown, required: boolean): Field {
   const types = typesOf(schema, value);
@@ -60,7 +63,7 @@ function fieldOf(name: string, schema: Schema, value: unknown, required: boolean
     maximum: numberOf(schema.maximum),
     maxLength: length,
     whole: types.includes('integer'),
-    technical: id || kind === 'json',
+    technical: id || kind === 'json' || (value === undefined && !required),
   };
 }
 

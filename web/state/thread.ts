@@ -31,6 +31,8 @@ export interface Sending {
 
 export interface ThreadState {
   readonly phase: 'new' | 'loading' | 'ready' | 'missing' | 'failed';
+  /** Null until the first message has made the conversation. */
+  readonly threadId: string | null;
   readonly conversation: ConversationState;
   readonly sending: Sending | null;
   /** Reads the page before the oldest message; null where there is none. */
@@ -85,6 +87,7 @@ export function createThread(needs: ThreadNeeds): Thread {
   const store = createStore<ThreadState>(
     {
       phase: needs.threadId === null ? 'new' : 'loading',
+      threadId: needs.threadId,
       conversation: createConversationState(),
       sending: null,
       olderCursor: null,
@@ -184,7 +187,7 @@ export function createThread(needs: ThreadNeeds): Thread {
       if (hasArrived(message.key)) settle();
       if (threadId === null) {
         threadId = answer.thread_id;
-        store.set({ phase: 'ready' });
+        store.set({ phase: 'ready', threadId });
         needs.onCreated(threadId);
       }
       if (store.get().phase !== 'ready') await read();

@@ -1,10 +1,13 @@
 /** The page: the list at the left, a conversation or the inbox beside it, and what stands above both. */
 
-import { Suspense, useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
+import type { Thread } from '../state/thread.ts';
 import { Chat } from './Chat.tsx';
-import { InboxPage, SignIn } from './later.tsx';
+import { InboxPage } from './Inbox.tsx';
 import { useModel, useStore } from './model.tsx';
 import { Sidebar } from './Sidebar.tsx';
+import { SignIn } from './SignIn.tsx';
+import { ThreadMenu } from './ThreadMenu.tsx';
 
 export function App() {
   const model = useModel();
@@ -44,18 +47,17 @@ export function App() {
           onClick={() => setListOpen(false)}
         />
         {place.at === 'approvals' ? (
-          <Suspense fallback={<main className="chat" />}>
-            <InboxPage openList={openList} />
-          </Suspense>
+          <InboxPage openList={openList} />
         ) : (
-          <Chat key={thread.serial} thread={thread} openList={openList} />
+          <Chat
+            key={thread.serial}
+            thread={thread}
+            openList={openList}
+            menu={<CurrentMenu thread={thread} />}
+          />
         )}
       </div>
-      {closed ? (
-        <Suspense fallback={null}>
-          <SignIn />
-        </Suspense>
-      ) : null}
+      {closed ? <SignIn /> : null}
       <Announcer />
     </>
   );
@@ -69,5 +71,24 @@ function Announcer() {
     <div className="sr-only" role="status" aria-live="polite" aria-atomic="true">
       <p key={count}>{text}</p>
     </div>
+  );
+}
+
+/** The menu of the conversation that is open. */
+function CurrentMenu({ thread }: { thread: Thread }) {
+  const model = useModel();
+  const threadId = useStore(thread.store, (state) => state.threadId);
+  const { title, archived } = useStore(thread.store, (state) => state.conversation);
+  const listed = useStore(model.conversations.store, ({ items }) =>
+    items.find((item) => item.thread_id === threadId),
+  );
+  if (threadId === null) return null;
+  return (
+    <ThreadMenu
+      threadId={threadId}
+      title={title ?? listed?.title ?? ''}
+      archived={archived}
+      label="Conversation"
+    />
   );
 }

@@ -64,9 +64,9 @@ export function ApprovalCard({ approval: told, call, place }: ApprovalCardProps)
 
   useEffect(() => {
     if (!linked) return;
-    card.current?.scrollIntoView({ block: 'start' });
+    if (place === 'inbox') card.current?.scrollIntoView({ block: 'start' });
     heading.current?.focus({ preventScroll: true });
-  }, [linked]);
+  }, [linked, place]);
 
   const titleId = useId();
   return (
@@ -211,13 +211,15 @@ function Facts({ facts, before }: { facts: Approval['facts']; before: Approval['
     <dl className="facts">
       {facts.map((fact) => {
         const old = before?.find((one) => one.label === fact.label)?.value;
-        const changed = before !== null && old !== fact.value;
+        const [, name, address] = /^"?([^"<]+?)"?\s*<([^<>\s]+)>$/.exec(fact.value) ?? [];
+        const long = address === undefined && fact.value.length > 26;
         return (
-          <div key={fact.label} className={fact.value.length > 44 ? 'fact wide' : 'fact'}>
+          <div key={fact.label} className={long ? 'fact wide' : 'fact'}>
             <dt>{fact.label}</dt>
             <dd>
-              {fact.value}
-              {changed ? <span className="fact-changed">changed</span> : null}
+              {name ?? fact.value}
+              {before !== null && old !== fact.value ? <span className="fact-changed">changed</span> : null}
+              {address === undefined ? null : <span className="fact-address">{address}</span>}
             </dd>
           </div>
         );

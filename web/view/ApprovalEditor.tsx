@@ -19,7 +19,7 @@ export function ApprovalEditor({ edit }: { edit: Edit }) {
       ))}
       {technical.length === 0 ? null : (
         <details className="technical">
-          <summary>Technical fields</summary>
+          <summary>More fields</summary>
           {technical.map((field) => (
             <FieldView key={field.name} field={field} edit={edit} first={false} />
           ))}

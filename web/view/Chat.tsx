@@ -1,27 +1,30 @@
 /** One conversation: its title, its messages, and where one writes. */
 
-import { type DragEvent, Suspense, useEffect, useState } from 'react';
+import { type DragEvent, type ReactNode, useEffect, useState } from 'react';
 import { pendingApprovals } from '../../src/client/conversation.ts';
 import type { Thread } from '../state/thread.ts';
 import { Banner, Signs } from './Banner.tsx';
 import { Composer } from './Composer.tsx';
 import { Icon } from './Icon.tsx';
-import { RenameDialog } from './later.tsx';
-import { Menu } from './Menu.tsx';
 import { Messages } from './Messages.tsx';
-import { useModel, useStore, useSurroundings } from './model.tsx';
+import { useModel, useStore } from './model.tsx';
 import { Welcome } from './Welcome.tsx';
 
-export function Chat({ thread, openList }: { thread: Thread; openList(): void }) {
+export interface ChatProps {
+  thread: Thread;
+  /** What stands at the right of the title. */
+  menu?: ReactNode;
+  openList(): void;
+}
+
+export function Chat({ thread, menu, openList }: ChatProps) {
   const model = useModel();
-  const { kind } = useSurroundings();
   const state = useStore(thread.store, (all) => all);
-  const [renaming, setRenaming] = useState(false);
   const [given, setGiven] = useState<{ text: string } | null>(null);
   const [file, setFile] = useState<{ file: File } | null>(null);
   const [dropping, setDropping] = useState(false);
-  const { conversation, sending, phase } = state;
-  const { threadId, archived } = conversation;
+  const { conversation, sending, phase, threadId } = state;
+  const { archived } = conversation;
   const listed = useStore(model.conversations.store, ({ items }) =>
     items.find((item) => item.thread_id === threadId),
   );
@@ -72,21 +75,7 @@ export function Chat({ thread, openList }: { thread: Thread; openList(): void })
         <h1 title={title}>{title}</h1>
         {archived ? <span className="tag tag-quiet">Archived</span> : null}
         <Signs />
-        {threadId === null || kind === 'widget' ? null : (
-          <Menu
-            label="Conversation"
-            items={[
-              { label: 'Rename', icon: 'pencil', act: () => setRenaming(true) },
-              archived
-                ? { label: 'Restore', icon: 'restore', act: () => void model.conversations.restore(threadId) }
-                : {
-                    label: 'Archive',
-                    icon: 'archive',
-                    act: () => void model.conversations.archive(threadId),
-                  },
-            ]}
-          />
-        )}
+        {menu}
       </header>
       <Banner />
       {phase === 'missing' ? (
@@ -138,11 +127,6 @@ export function Chat({ thread, openList }: { thread: Thread; openList(): void })
         <div className="drop-sign" aria-hidden="true">
           <Icon name="file" /> Drop the CSV to look into it
         </div>
-      ) : null}
-      {renaming && threadId !== null ? (
-        <Suspense fallback={null}>
-          <RenameDialog threadId={threadId} title={title} close={() => setRenaming(false)} />
-        </Suspense>
       ) : null}
     </main>
   );

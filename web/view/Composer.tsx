@@ -4,7 +4,6 @@ import {
   type ClipboardEvent,
   type KeyboardEvent,
   memo,
-  Suspense,
   useCallback,
   useEffect,
   useId,
@@ -12,8 +11,8 @@ import {
   useRef,
   useState,
 } from 'react';
+import { CsvImport } from './CsvImport.tsx';
 import { Icon } from './Icon.tsx';
-import { CsvImport } from './later.tsx';
 import { contextLabels } from './Message.tsx';
 import { useModel, useStore } from './model.tsx';
 
@@ -126,11 +125,7 @@ export const Composer = memo(function Composer({
   const long = text.length > NEAR_THE_END;
   return (
     <div className="composer">
-      {importing ? (
-        <Suspense fallback={null}>
-          <CsvImport onDone={() => field.current?.focus()} />
-        </Suspense>
-      ) : null}
+      {importing ? <CsvImport onDone={() => field.current?.focus()} /> : null}
       {chips.length === 0 ? null : (
         <ul className="chips" aria-label="Sent along with your message">
           {chips.map(({ label, remove }) => (

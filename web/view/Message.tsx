@@ -1,12 +1,13 @@
 /** One message: the person's in a bubble, the agent's as its parts in order. */
 
-import { memo, Suspense, useState } from 'react';
+import { memo, useState } from 'react';
 import type { ConversationState } from '../../src/client/conversation.ts';
 import type { Approval, ErrorFact, Message, Part, ToolPart, Usage } from '../../src/client/events.ts';
 import { absolute } from '../logic/days.ts';
 import type { Sending } from '../state/thread.ts';
+import { ApprovalCard } from './ApprovalCard.tsx';
+import { BatchSheet } from './BatchSheet.tsx';
 import { Icon } from './Icon.tsx';
-import { ApprovalCard, BatchSheet } from './later.tsx';
 import { Markdown } from './Markdown.tsx';
 import { useModel } from './model.tsx';
 import { ToolCard } from './ToolCard.tsx';
@@ -115,11 +116,7 @@ export const AgentMessage = memo(function AgentMessage({
           asked={asked}
         />
       ))}
-      {waiting.length > 1 ? (
-        <Suspense fallback={null}>
-          <BatchSheet approvals={waiting} />
-        </Suspense>
-      ) : null}
+      {waiting.length > 1 ? <BatchSheet approvals={waiting} /> : null}
       {live && !isGrowing(message.parts) ? <Working recovering={false} /> : null}
       {live || waiting.length > 0 ? null : <MessageFoot message={message} last={last} question={question} />}
     </article>
@@ -176,11 +173,7 @@ function PartView({ part, calls, growing, progress, asked }: PartProps) {
         <ToolCard part={part} progress={progress[part.tool_call_id]} />
       );
     case 'approval':
-      return (
-        <Suspense fallback={<div className="approval waiting blank" />}>
-          <ApprovalCard approval={part.approval} call={callOf(calls, part.approval)} place="thread" />
-        </Suspense>
-      );
+      return <ApprovalCard approval={part.approval} call={callOf(calls, part.approval)} place="thread" />;
     case 'file':
       return (
         <ul className="chips">
@@ -230,7 +223,7 @@ function MessageFoot({
   return (
     <footer className="message-foot">
       {trouble === null ? null : (
-        <p className={error === null ? 'ended' : 'ended failed'}>
+        <p className={error === null ? 'turn-end' : 'turn-end failed'}>
           <Icon name={error === null ? 'stop' : 'warning'} /> {trouble}
           {error !== null && again ? (
             <button type="button" className="button small" onClick={() => model.send(question)}>

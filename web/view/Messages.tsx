@@ -59,9 +59,11 @@ export function Messages({
     if (element === null) return;
     const bring = (id: string) => {
       const card = cardOf(element, id);
-      if (card === null || seen.current.has(id) || !pendingIds.current.has(id)) return;
+      const { approvalId: linked } = model.router.store.get();
+      if (card === null || seen.current.has(id) || (id !== linked && !pendingIds.current.has(id))) return;
       seen.current.add(id);
-      if (!atEnd.current || model.router.store.get().approvalId !== null) return;
+      // A link to a card is followed wherever one reads; a card that comes by itself only moves who is at the end.
+      if (id !== linked && (linked !== null || !atEnd.current)) return;
       showTop(element, card);
       atEnd.current = isAtEnd(element);
       setAway(!atEnd.current);
@@ -69,7 +71,8 @@ export function Messages({
     const shown = (event: Event) => {
       if (event instanceof CustomEvent) bring(String(event.detail));
     };
-    for (const id of pendingIds.current) bring(id);
+    const { approvalId } = model.router.store.get();
+    for (const id of [...pendingIds.current, ...(approvalId === null ? [] : [approvalId])]) bring(id);
     element.addEventListener(CARD_SHOWN, shown);
     return () => element.removeEventListener(CARD_SHOWN, shown);
   }, [model]);

@@ -1,15 +1,14 @@
 /** The left column: a new chat, search, what waits for approval, and the conversations by day. */
 
-import { Suspense, useState } from 'react';
+import { useState } from 'react';
 import type { ConversationSummary } from '../../src/client/events.ts';
 import { byDay } from '../logic/days.ts';
 import { changedAt } from '../state/conversations.ts';
 import { threadPath } from '../state/router.ts';
 import { Icon, Mark } from './Icon.tsx';
 import { Link } from './Link.tsx';
-import { RenameDialog } from './later.tsx';
-import { Menu } from './Menu.tsx';
 import { useModel, useNow, useStore, useSurroundings } from './model.tsx';
+import { ThreadMenu } from './ThreadMenu.tsx';
 
 export function Sidebar({ close }: { close(): void }) {
   const model = useModel();
@@ -18,7 +17,6 @@ export function Sidebar({ close }: { close(): void }) {
   const pending = useStore(model.inbox.store, (state) => state.pending);
   const credits = useStore(model.store, (state) => state.credits);
   const user = useStore(model.session.store, (state) => state.user);
-  const [renaming, setRenaming] = useState<ConversationSummary | null>(null);
   const now = useNow(60_000);
   const current = place.at === 'chat' ? place.threadId : null;
   return (
@@ -81,13 +79,7 @@ export function Sidebar({ close }: { close(): void }) {
             <h2 className="day-head">{day.label}</h2>
             <ul>
               {day.items.map((item) => (
-                <Row
-                  key={item.thread_id}
-                  item={item}
-                  current={item.thread_id === current}
-                  close={close}
-                  rename={() => setRenaming(item)}
-                />
+                <Row key={item.thread_id} item={item} current={item.thread_id === current} close={close} />
               ))}
             </ul>
           </section>
@@ -123,31 +115,11 @@ export function Sidebar({ close }: { close(): void }) {
         )}
         {user === null || user.email === '' ? null : <p className="quiet who">{user.email}</p>}
       </div>
-      {renaming === null ? null : (
-        <Suspense fallback={null}>
-          <RenameDialog
-            threadId={renaming.thread_id}
-            title={renaming.title ?? ''}
-            close={() => setRenaming(null)}
-          />
-        </Suspense>
-      )}
     </nav>
   );
 }
 
-function Row({
-  item,
-  current,
-  close,
-  rename,
-}: {
-  item: ConversationSummary;
-  current: boolean;
-  close(): void;
-  rename(): void;
-}) {
-  const { conversations } = useModel();
+function Row({ item, current, close }: { item: ConversationSummary; current: boolean; close(): void }) {
   const archived = (item.archived_at ?? null) !== null;
   const title = item.title ?? 'New conversation';
   return (
@@ -156,15 +128,7 @@ function Row({
         <span className="row-title">{title}</span>
         <State item={item} />
       </Link>
-      <Menu
-        label={`Menu of ${title}`}
-        items={[
-          { label: 'Rename', icon: 'pencil', act: rename },
-          archived
-            ? { label: 'Restore', icon: 'restore', act: () => void conversations.restore(item.thread_id) }
-            : { label: 'Archive', icon: 'archive', act: () => void conversations.archive(item.thread_id) },
-        ]}
-      />
+      <ThreadMenu threadId={item.thread_id} title={title} archived={archived} label={`Menu of ${title}`} />
     </li>
   );
 }

@@ -1,10 +1,10 @@
 /** A tool call as one line: what it does, how far it is, what came of it; arguments and result on demand. */
 
-import { memo, Suspense, useState } from 'react';
+import { memo, useState } from 'react';
 import type { ToolPart } from '../../src/client/events.ts';
 import { toolName, toolSummary } from '../logic/tools.ts';
 import { Icon, type IconName } from './Icon.tsx';
-import { ToolDetails } from './later.tsx';
+import { ToolDetails } from './ToolDetails.tsx';
 
 export interface Progress {
   done: number;
@@ -51,11 +51,7 @@ export const ToolCard = memo(function ToolCard({
           <Icon name="down" />
         </span>
       </summary>
-      {opened ? (
-        <Suspense fallback={null}>
-          <ToolDetails part={part} />
-        </Suspense>
-      ) : null}
+      {opened ? <ToolDetails part={part} /> : null}
     </details>
   );
 });

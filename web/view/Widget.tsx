@@ -1,10 +1,10 @@
 /** The chat in a corner of somebody else's page: a button, and a panel with one conversation and what waits. */
 
-import { Suspense, useEffect, useRef } from 'react';
+import { useEffect, useRef } from 'react';
 import { Chat } from './Chat.tsx';
 import { Icon, Mark } from './Icon.tsx';
-import { SignIn } from './later.tsx';
 import { useModel, useStore } from './model.tsx';
+import { SignIn } from './SignIn.tsx';
 
 export function Widget({
   heading,
@@ -68,11 +68,7 @@ export function Widget({
           <div className="panel-body" inert={closed}>
             <Chat key={thread.serial} thread={thread} openList={() => {}} />
           </div>
-          {closed ? (
-            <Suspense fallback={null}>
-              <SignIn />
-            </Suspense>
-          ) : null}
+          {closed ? <SignIn /> : null}
           <div className="sr-only" role="status" aria-live="polite" aria-atomic="true">
             <p key={count}>{text}</p>
           </div>

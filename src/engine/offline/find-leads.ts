@@ -134,9 +134,9 @@ function pickEarlier(reference: Reference, scene: Scene): Picked {
 
 /** The leads that a turn was about: those it wrote to, else those it found. */
 function leadsOf(turn: Turn): Row[] {
-  const found = outcomesOf(turn, 'search_leads').flatMap((outcome) =>
-    outcome.status === 'ok' ? rowsAt(outcome.result, 'leads') : [],
-  );
+  const found = ['search_leads', 'find_leads']
+    .flatMap((tool) => outcomesOf(turn, tool))
+    .flatMap((outcome) => (outcome.status === 'ok' ? rowsAt(outcome.result, 'leads') : []));
   const written = new Set(
     turn.exchanges
       .filter((one) => one.name === 'personalize_email')

@@ -155,7 +155,9 @@ function parseJson(text: string): unknown {
 const REFUSALS = new Set(['rejected', 'cancelled', 'expired', 'superseded']);
 
 function readOutcome(content: string): Outcome {
-  const whole = asRow(parseJson(content));
+  const parsed = asRow(parseJson(content));
+  // Of a call that a person edited the result stands beside what they changed.
+  const whole = 'changed_by_the_user_before_approval' in parsed ? asRow(parsed.result) : parsed;
   const fenced = whole.__untrusted_third_party_content === true;
   const inner = typeof whole.content === 'string' ? parseJson(whole.content) : whole.content;
   const result = fenced ? asRow(inner) : whole;

@@ -56,6 +56,35 @@ export function createCampaigns({ database, senders, launches, newId }: Campaign
     }
   }
 
+  /** How many leads a new campaign would have; throws `NOT_FOUND` where it names what there is not. */
+  async function checkWithin(
+    tx: WorkspaceTransaction,
+    caller: Caller,
+    input: z.output<typeof createCampaignBody>,
+  ): Promise<{ leads: number }> {
+    const dataset = await tx
+      .selectFrom('datasets')
+      .select('row_count')
+      .where('id', '=', input.dataset_id)
+      .executeTakeFirst();
+    if (dataset === undefined) throw new ServiceError('NOT_FOUND', 'There is no such dataset.');
+    await requireNamed(tx, caller, input);
+    return { leads: dataset.row_count };
+  }
+
+  /** The campaign that these changes would change; throws as `updateWithin` does. */
+  async function checkChangesWithin(
+    tx: WorkspaceTransaction,
+    caller: Caller,
+    campaignId: string,
+    changes: CampaignChanges,
+  ): Promise<Campaign> {
+    const campaign = await tellCampaign(tx, caller, campaignId);
+    if (touchesContent(changes)) requireStatus(campaign.status, 'change its content or schedule');
+    await requireNamed(tx, caller, changes);
+    return campaign;
+  }
+
   /** Makes a draft inside the caller's transaction, with the leads that its dataset has now; throws `NOT_FOUND`. */
   async function createWithin(
     tx: WorkspaceTransaction,
@@ -63,13 +92,7 @@ export function createCampaigns({ database, senders, launches, newId }: Campaign
     input: z.output<typeof createCampaignBody>,
   ): Promise<Campaign> {
     const { dataset_id: datasetId, steps, ...rest } = input;
-    const dataset = await tx
-      .selectFrom('datasets')
-      .select('id')
-      .where('id', '=', datasetId)
-      .executeTakeFirst();
-    if (dataset === undefined) throw new ServiceError('NOT_FOUND', 'There is no such dataset.');
-    await requireNamed(tx, caller, input);
+    await checkWithin(tx, caller, input);
     const row: CampaignRow = await tx
       .insertInto('campaigns')
       .values({
@@ -129,6 +152,12 @@ export function createCampaigns({ database, senders, launches, newId }: Campaign
   return {
     createWithin,
     updateWithin,
+    checkChangesWithin,
+
+    /** As `createWithin` would find it, without making it. */
+    check(caller: Caller, input: z.output<typeof createCampaignBody>): Promise<{ leads: number }> {
+      return database.within(caller.workspaceId, (tx) => checkWithin(tx, caller, input));
+    },
 
     create(caller: Caller, input: z.output<typeof createCampaignBody>): Promise<Campaign> {
       return database.within(caller.workspaceId, (tx) => createWithin(tx, caller, input));

@@ -82,6 +82,25 @@ export function createChat(needs: ChatNeeds) {
       });
     },
 
+    /**
+     * Begins a turn that carries out one call of a tool, without a model: with the same gate, cards and ledger as any.
+     * Throws the refusals of a message.
+     */
+    callTool: (
+      caller: Caller,
+      threadId: string,
+      call: { name: string; args: Record<string, unknown> },
+      message: string,
+    ): Promise<Begun> =>
+      turns.begin({
+        caller,
+        threadId,
+        input: { message, tool_call: call },
+        clientMessageId: null,
+        supersede: false,
+        idempotency: null,
+      }),
+
     /** One decision on one card, by anybody of the workspace who may decide. */
     async decide(caller: Caller, threadId: string, decision: NamedDecision) {
       turns.refuseWhenDraining();
@@ -183,9 +202,14 @@ export function createChat(needs: ChatNeeds) {
     /** Whether a run that this process tells is not told to its end yet. */
     isTelling: (threadId: string): boolean => journal.isLive(threadId),
 
-    /** Reads the turn to the end of its run and answers it whole. */
+    /** Reads the turn to the end of its run and answers it whole; null where it goes on without this process, or its client. */
     async outcome(caller: Caller, begun: Begun, gone: AbortSignal) {
-      const end = await readToEnd(this.reader(caller, begun), begun.turnId, gone);
+      const end = await readToEnd(this.reader(caller, begun), begun.turnId, {
+        gone,
+        draining: turns.draining,
+        isTold: () => journal.isLive(begun.threadId),
+      });
+      if (end === null) return null;
       const conversation = await conversations.get(caller, begun.threadId, { limit: 50 });
       return {
         thread_id: begun.threadId,
@@ -210,25 +234,38 @@ export function endsTurnStream(event: JournalEvent, turnId: string): boolean {
   );
 }
 
+interface ReadingNeeds {
+  gone: AbortSignal;
+  draining: AbortSignal;
+  /** Whether the run is told by this process. */
+  isTold(): boolean;
+}
+
 async function readToEnd(
   reader: Reader,
   turnId: string,
-  gone: AbortSignal,
-): Promise<JournalEvent<'run-end'>> {
+  { gone, draining, isTold }: ReadingNeeds,
+): Promise<JournalEvent<'run-end'> | null> {
+  let wake = () => {};
+  const look = () => wake();
+  gone.addEventListener('abort', look);
+  draining.addEventListener('abort', look);
   try {
     for (;;) {
-      if (gone.aborted) throw new Error('the client has gone');
       const events = await reader.next(256);
       const end = events.find((event) => endsTurnStream(event, turnId));
       if (end !== undefined) return end as JournalEvent<'run-end'>;
-      if (events.length === 0) {
-        await new Promise<void>((resolve) => {
-          reader.onMore(resolve);
-          gone.addEventListener('abort', () => resolve(), { once: true });
-        });
-      }
+      if (gone.aborted) return null;
+      if (events.length > 0) continue;
+      if (draining.aborted && !isTold()) return null;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        reader.onMore(resolve);
+      });
     }
   } finally {
+    gone.removeEventListener('abort', look);
+    draining.removeEventListener('abort', look);
     reader.close();
   }
 }

@@ -36,20 +36,25 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       async handle({ caller, body, header, gone }) {
         const begun = await chat.send(caller, body, readIdempotencyKey(header('idempotency-key')));
         const headers = { 'x-thread-id': begun.threadId, 'x-turn-id': begun.turnId, 'x-run-id': begun.runId };
+        const accepted = {
+          thread_id: begun.threadId,
+          turn_id: begun.turnId,
+          run_id: begun.runId,
+          status: 'running',
+        };
         if (/\brespond-async\b/.test(header('prefer') ?? '')) {
           return {
             status: 202,
-            body: {
-              thread_id: begun.threadId,
-              turn_id: begun.turnId,
-              run_id: begun.runId,
-              status: 'running',
-            },
+            body: accepted,
             headers: { ...headers, 'preference-applied': 'respond-async' },
           };
         }
         if (wantsJson(header('accept'))) {
-          return { status: 200, body: await chat.outcome(caller, begun, gone), headers };
+          const outcome = await chat.outcome(caller, begun, gone);
+          // The process leaves and another one goes on with the turn: the same key asks for it there.
+          return outcome === null
+            ? { status: 202, body: accepted, headers }
+            : { status: 200, body: outcome, headers };
         }
         return streams(caller, gone, headers, {
           reader: chat.reader(caller, begun),

@@ -2,10 +2,14 @@
 
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import { DEV_USER, DEV_WORKSPACE, type Identities } from '../../http/caller.ts';
+import type { Caller } from '../../runtime/caller.ts';
+import type { Campaigns } from '../campaigns/campaigns.ts';
+import { createCampaignBody } from '../campaigns/schema.ts';
 import { demoLeads, SUPPRESSED_ADDRESS } from './people.ts';
 
 export interface DemoNeeds {
   database: Database;
+  campaigns: Pick<Campaigns, 'createWithin'>;
   identities: Identities;
   newId(): string;
 }
@@ -26,7 +30,7 @@ export const DEMO_TEMPLATES = [
 ];
 
 /** Fills the local user's workspace if nothing is in it; harmless on every later start. */
-export async function seedDemo({ database, identities, newId }: DemoNeeds): Promise<void> {
+export async function seedDemo({ database, campaigns, identities, newId }: DemoNeeds): Promise<void> {
   await identities.ensureWorkspace(DEV_WORKSPACE, 'Local workspace');
   await database.within(DEV_WORKSPACE, async (tx) => {
     // Two processes may start at once: the second waits here and then finds it done.
@@ -34,8 +38,9 @@ export async function seedDemo({ database, identities, newId }: DemoNeeds): Prom
     const found = await tx.selectFrom('sender_profiles').select('id').limit(1).executeTakeFirst();
     if (found !== undefined) return;
     await seedSender(tx, newId);
-    await seedTemplates(tx, newId);
-    await seedLeads(tx, newId);
+    const templateIds = await seedTemplates(tx, newId);
+    const datasetId = await seedLeads(tx, newId);
+    await campaigns.createWithin(tx, LOCAL_USER, demoCampaign(datasetId, templateIds));
   });
 }
 
@@ -60,16 +65,20 @@ async function seedSender(tx: WorkspaceTransaction, newId: () => string): Promis
     .execute();
 }
 
-async function seedTemplates(tx: WorkspaceTransaction, newId: () => string): Promise<void> {
+async function seedTemplates(tx: WorkspaceTransaction, newId: () => string): Promise<string[]> {
+  const ids: string[] = [];
   for (const template of DEMO_TEMPLATES) {
+    const id = newId();
+    ids.push(id);
     await tx
       .insertInto('templates')
-      .values({ ...owner, ...template, id: newId() })
+      .values({ ...owner, ...template, id })
       .execute();
   }
+  return ids;
 }
 
-async function seedLeads(tx: WorkspaceTransaction, newId: () => string): Promise<void> {
+async function seedLeads(tx: WorkspaceTransaction, newId: () => string): Promise<string> {
   const datasetId = newId();
   const leads = demoLeads();
   await tx
@@ -107,4 +116,32 @@ async function seedLeads(tx: WorkspaceTransaction, newId: () => string): Promise
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+  return datasetId;
+}
+
+const LOCAL_USER: Caller = {
+  workspaceId: DEV_WORKSPACE,
+  userId: DEV_USER,
+  kind: 'dev',
+  scopes: null,
+  sandbox: false,
+  email: null,
+  keyId: null,
+  plan: 'dev',
+};
+
+/** The draft that "Launch the Q4 campaign" means. */
+function demoCampaign(datasetId: string, templateIds: readonly string[]) {
+  return createCampaignBody.parse({
+    name: 'Q4 campaign',
+    dataset_id: datasetId,
+    description: 'A draft to try things with: fictional people, two mails.',
+    daily_limit: 40,
+    steps: templateIds.map((id, index) => ({
+      step: index + 1,
+      delay_days: index === 0 ? 0 : 3,
+      variants: [{ label: 'A', weight: 100, type: 'TEMPLATE', template_id: id }],
+      ai_personalization_enabled: false,
+    })),
+  });
 }

@@ -34,6 +34,33 @@ export function createExternalThreads({ appPool, newId }: ExternalThreadNeeds) {
   const find = (caller: Caller, name: string): Promise<string | null> =>
     transact(appPool, caller.workspaceId, (client) => look(client, caller, name));
 
+  /** The same; where there is none, a new conversation takes the name. Two at once get one and the same. */
+  async function open(caller: Caller, name: string): Promise<string> {
+    const known = await find(caller, name);
+    if (known !== null) return known;
+    try {
+      return await transact(appPool, caller.workspaceId, async (client) => {
+        const threadId = newId();
+        await client.query(`insert into conversations (id, workspace_id, user_id) values ($1, $2, $3)`, [
+          threadId,
+          caller.workspaceId,
+          caller.userId,
+        ]);
+        await client.query(
+          `insert into external_threads (workspace_id, user_id, external_id, conversation_id) values ($1, $2, $3, $4)`,
+          [caller.workspaceId, caller.userId, name, threadId],
+        );
+        return threadId;
+      });
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === '23505')) throw error;
+    }
+    // Another request gave the name at the same moment; its conversation is the one.
+    const first = await find(caller, name);
+    if (first === null) throw new Error('a thread of this name was there a moment ago');
+    return first;
+  }
+
   return {
     /** The caller's conversation of this name, which may also be its own id; null where there is none. */
     find,
@@ -45,31 +72,17 @@ export function createExternalThreads({ appPool, newId }: ExternalThreadNeeds) {
       return threadId;
     },
 
-    /** The same; where there is none, a new conversation takes the name. Two at once get one and the same. */
-    async open(caller: Caller, name: string): Promise<string> {
-      const known = await find(caller, name);
-      if (known !== null) return known;
-      try {
-        return await transact(appPool, caller.workspaceId, async (client) => {
-          const threadId = newId();
-          await client.query(`insert into conversations (id, workspace_id, user_id) values ($1, $2, $3)`, [
-            threadId,
-            caller.workspaceId,
-            caller.userId,
-          ]);
-          await client.query(
-            `insert into external_threads (workspace_id, user_id, external_id, conversation_id) values ($1, $2, $3, $4)`,
-            [caller.workspaceId, caller.userId, name, threadId],
-          );
-          return threadId;
-        });
-      } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === '23505')) throw error;
-      }
-      // Another request gave the name at the same moment; its conversation is the one.
-      const first = await find(caller, name);
-      if (first === null) throw new Error('a thread of this name was there a moment ago');
-      return first;
+    open,
+
+    /** A new conversation takes the name; the one that had it goes on without. */
+    async renew(caller: Caller, name: string): Promise<string> {
+      await transact(appPool, caller.workspaceId, (client) =>
+        client.query(`delete from external_threads where user_id = $1 and external_id = $2`, [
+          caller.userId,
+          name,
+        ]),
+      );
+      return open(caller, name);
     },
 
     /** The names of these conversations, where they have one. */

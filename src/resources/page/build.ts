@@ -34,7 +34,7 @@ export async function ensurePage({ root, log }: PageBuildNeeds): Promise<void> {
     if (built >= (await newest(sources))) return;
     const tool = findTool();
     if (tool === null) {
-      if (built === 0) log.warn('the page is not built, and its build tool is not installed');
+      if (built === 0) log.warn({}, 'the page is not built, and its build tool is not installed');
       return;
     }
     const began = performance.now();

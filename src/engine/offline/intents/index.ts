@@ -3,6 +3,8 @@
 import type { Intent } from '../intent.ts';
 import { aboutIntents } from './about.ts';
 import { accountIntents } from './account.ts';
+import { campaignIntents } from './campaigns.ts';
+import { findingIntents } from './finding.ts';
 import { leadIntents } from './leads.ts';
 import { sendingIntents } from './sending.ts';
 import { suppressionIntents } from './suppression.ts';
@@ -11,9 +13,11 @@ import { writingIntents } from './writing.ts';
 /** Refusals to mail come before wishes to mail, and leads last: they take any name as someone to look for. */
 const doing: readonly Intent[] = [
   ...accountIntents,
+  ...campaignIntents,
   ...suppressionIntents,
   ...sendingIntents,
   ...writingIntents,
+  ...findingIntents,
   ...leadIntents,
 ];
 

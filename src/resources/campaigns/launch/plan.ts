@@ -80,6 +80,12 @@ export function createPlanner() {
         for (const quota of quotas.values()) quota.add(mail);
       }
 
+      /** Another campaign's limit that the day of this moment has reached. */
+      function fullAt(own: Quota, at: number): Quota | undefined {
+        for (const quota of quotas.values()) if (quota !== own && quota.isFull(at)) return quota;
+        return undefined;
+      }
+
       /** The first free moment of a stretch, or null. */
       function freeIn(rule: SendRule, own: Quota, start: number, end: number): number | null {
         let at = start;
@@ -92,7 +98,7 @@ export function createPlanner() {
           } else if (behind !== undefined && behind.at - gapOf(behind, rule) < at) {
             at = behind.at + gapOf(behind, rule);
           } else {
-            const full = [...quotas.values()].find((quota) => quota !== own && quota.isFull(at));
+            const full = fullAt(own, at);
             if (full === undefined) return at;
             at = full.dayEnd(at);
           }

@@ -1,0 +1,383 @@
+/** Campaigns by their names: the list, one, its figures, the check before the launch, and what changes one. */
+
+import { defineIntent, type Intent, readingIntent, type Step } from '../intent.ts';
+import { count, field, heading, inline, paragraphs, series, table, time, trouble } from '../replies.ts';
+import { asRow, numberAt, type Outcome, type Row, rowsAt, type Scene, textAt } from '../scene.ts';
+import { core, limitIn, sameText, unquote } from '../words.ts';
+
+/** "the Q4 campaign", "campaign Q4", "my campaign called Q4", "the campaign". */
+const CAMPAIGN =
+  '(?:(?<bare>(?:the|my|our|this|that) campaign)|(?:the |my |our )?campaigns? (?:called |named )?(?<after>.+?)|(?:the |my |our )?(?<before>.+?) campaign)';
+
+/** Where no other thing could be meant, "it" is the campaign. */
+const CAMPAIGN_OR_IT = `(?:${CAMPAIGN}|it)`;
+
+const LIST = /^(?:campaigns?|drafts? campaigns?|running campaigns?|active campaigns?)$/;
+const said = (...patterns: string[]) => patterns.map((pattern) => new RegExp(`^(?:${pattern})$`, 'i'));
+
+const SHOW = said(
+  `(?:show|open|describe|read|display|see)(?: me)? (?:details (?:of|for) )?${CAMPAIGN}(?: in detail)?`,
+  `(?:details|schedule|steps) (?:of|for) ${CAMPAIGN}`,
+  `tell me (?:more )?about ${CAMPAIGN}`,
+);
+const STATS = said(
+  `(?:show(?: me)? |give me |get |what are )?(?:the )?(?:stats|statistics|figures|numbers|results|performance|progress) (?:of|for|on) ${CAMPAIGN}`,
+  `how (?:is|are|did|does) ${CAMPAIGN} (?:doing|going|performing|perform|do|go|look)(?: so far)?`,
+  `how many (?:e-?mails|mails) (?:did|has|have) ${CAMPAIGN} (?:send|sent)(?: so far)?`,
+);
+const PREFLIGHT = said(
+  `(?:preflight|pre-flight|check|verify|validate|review|inspect) ${CAMPAIGN}(?: (?:before|for) (?:the |a )?launch)?`,
+  `(?:is|are) ${CAMPAIGN} (?:ready|ok|fine|good)(?: (?:to (?:go|launch|start)|for launch))?`,
+  `what (?:would|will) happen (?:if|when) (?:i|we) launch(?:ed)? ${CAMPAIGN}`,
+  `run (?:a |the )?(?:preflight|check) (?:of|for|on) ${CAMPAIGN}`,
+);
+const LAUNCH = said(
+  `(?:launch|start|kick off|go live with|fire up|begin|run) ${CAMPAIGN_OR_IT}(?: now)?`,
+  `(?:get|set) ${CAMPAIGN_OR_IT} (?:going|started|live|running)`,
+);
+const PAUSE = said(
+  `(?:pause|hold|halt|stop|suspend|freeze) ${CAMPAIGN_OR_IT}(?: now)?`,
+  `put ${CAMPAIGN_OR_IT} on hold`,
+);
+const RESUME = said(
+  `(?:resume|continue|unpause|restart|reactivate|go on with|carry on with) ${CAMPAIGN_OR_IT}(?: now)?`,
+  `let ${CAMPAIGN_OR_IT} (?:go on|continue|run again)`,
+);
+const RENAME = said(
+  `rename ${CAMPAIGN} (?:to|as|into) (?<value>.+)`,
+  `(?:change|set) the name of ${CAMPAIGN} to (?<value>.+)`,
+  `call ${CAMPAIGN} (?<value>".+")`,
+);
+const LIMIT = said(
+  `(?:set|change|raise|lower|put) (?:the )?daily (?:limit|cap) (?:of|for|on) ${CAMPAIGN} to (?<value>\\d{1,5})(?: (?:e-?mails|mails))?(?: a day)?`,
+  `(?:send|let) ${CAMPAIGN} (?:send )?(?:at most|no more than) (?<value>\\d{1,5}) (?:e-?mails|mails)(?: a day| per day)`,
+  `limit ${CAMPAIGN} to (?<value>\\d{1,5})(?: (?:e-?mails|mails))?(?: a day| per day)`,
+);
+const ADD = said(
+  `(?:add|put) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset|list|file) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
+  `(?:add|put) (?:all )?(?:the )?leads (?:of|from|in) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
+  `(?:extend|fill) ${CAMPAIGN} with (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<value>.+)`,
+);
+const CREATE =
+  /^(?:create|make|set up|build|prepare|draft|start)(?: me)? (?:a |an |the )?(?:new )?(?:(?<steps>one|two|three|1|2|3)[- ]steps? )?campaign (?:(?:called|named) )?(?<name>.+?) (?:for|with|from|on|using) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<dataset>.+?)(?:,? (?:with|and|of|in) (?<count>one|two|three|1|2|3) steps?)?(?:,? (?:with|using) (?:the )?template (?<template>.+?))?$/i;
+
+const NUMBERS = new Map([
+  ['one', 1],
+  ['two', 2],
+  ['three', 3],
+]);
+/** Days between the steps of a campaign that is made by talking. */
+const STEP_DELAY_DAYS = 3;
+
+interface Wanted {
+  /** The campaign's name as it was said; empty for "the campaign". */
+  name: string;
+  value: string;
+}
+
+function readWanted(patterns: readonly RegExp[], words: string): Wanted | undefined {
+  for (const pattern of patterns) {
+    const groups = pattern.exec(words)?.groups;
+    if (groups === undefined) continue;
+    return { name: unquote(groups.after ?? groups.before ?? ''), value: unquote(groups.value ?? '') };
+  }
+  return undefined;
+}
+
+/** Finds the campaign that is meant, then does what `act` says with it. */
+function withCampaign(name: string, scene: Scene, act: (campaign: Row) => Step): Step {
+  const [outcome] = scene.outcomes('list_campaigns');
+  if (outcome === undefined)
+    return { toolCalls: [{ name: 'list_campaigns', args: name === '' ? {} : { search: name } }] };
+  if (outcome.status !== 'ok') return { text: trouble('read your campaigns', outcome) };
+  const found = rowsAt(outcome.result, 'campaigns');
+  const exact = found.filter(
+    (row) => sameText(textAt(row, 'name'), name) || sameText(textAt(row, 'name'), `${name} campaign`),
+  );
+  const meant = exact.length > 0 ? exact : found;
+  const [only, ...others] = meant;
+  if (only === undefined) {
+    return { text: name === '' ? 'There is no campaign yet.' : `I find no campaign called ${inline(name)}.` };
+  }
+  if (others.length > 0)
+    return {
+      text: paragraphs('Several campaigns fit. Say the name of the one you mean:', campaignTable(meant)),
+    };
+  return act(only);
+}
+
+/** An intent that does one thing with a campaign and tells what became of it. */
+function campaignIntent(parts: {
+  example: string;
+  suggested?: boolean;
+  tool: string;
+  /** As in "I could not …". */
+  doing: string;
+  patterns: readonly RegExp[];
+  args?(wanted: Wanted): Row;
+  tell(result: Row, campaign: Row): string;
+}): Intent {
+  return defineIntent<Wanted>({
+    example: parts.example,
+    suggested: parts.suggested,
+    tools: ['list_campaigns', parts.tool],
+    read: (scene) => readWanted(parts.patterns, scene.said),
+    next: (wanted, scene) =>
+      withCampaign(wanted.name, scene, (campaign) => {
+        const [outcome] = scene.outcomes(parts.tool);
+        const args = { campaign_id: textAt(campaign, 'campaign_id'), ...parts.args?.(wanted) };
+        if (outcome === undefined) return { toolCalls: [{ name: parts.tool, args }] };
+        return {
+          text: told(outcome, `${parts.doing} ${inline(textAt(campaign, 'name'))}`, (result) =>
+            parts.tell(result, campaign),
+          ),
+        };
+      }),
+  });
+}
+
+function told(outcome: Outcome, doing: string, tell: (result: Row) => string): string {
+  return outcome.status === 'ok' ? tell(outcome.result) : trouble(doing, outcome);
+}
+
+export const campaignIntents = [
+  readingIntent({
+    example: 'List my campaigns',
+    tool: 'list_campaigns',
+    what: 'your campaigns',
+    read: (scene) => (LIST.test(core(scene.said)) ? limitIn(scene.said) : undefined),
+    tell(result) {
+      const campaigns = rowsAt(result, 'campaigns');
+      if (campaigns.length === 0)
+        return 'There is no campaign yet. Say “create a campaign NAME for DATASET”.';
+      return paragraphs(heading(result, campaigns.length, 'campaign'), campaignTable(campaigns));
+    },
+  }),
+  campaignIntent({
+    example: 'How is the NAME campaign doing?',
+    tool: 'get_campaign_stats',
+    doing: 'read the figures of',
+    patterns: STATS,
+    tell: (stats, campaign) =>
+      paragraphs(
+        `**${inline(textAt(campaign, 'name'))}** is ${inline(textAt(stats, 'status'))}, with ${count(numberAt(stats, 'total_leads', 0), 'lead')}.`,
+        table(
+          {
+            Queued: field('queued'),
+            Sent: field('sent'),
+            'Kept (sandbox)': field('sandbox'),
+            Failed: field('failed'),
+            Unknown: field('unknown'),
+            Replied: field('replied'),
+            Unsubscribed: field('unsubscribed'),
+          },
+          [stats],
+        ),
+      ),
+  }),
+  campaignIntent({
+    example: 'Check the NAME campaign',
+    tool: 'preflight_campaign',
+    doing: 'check',
+    patterns: PREFLIGHT,
+    tell: (report, campaign) =>
+      paragraphs(
+        `A launch of **${inline(textAt(campaign, 'name'))}** would write to ${count(numberAt(asRow(report.summary), 'launchable_rows', 0), 'lead')} of ${numberAt(asRow(report.summary), 'total_rows', 0)}.`,
+        leftOut(report),
+        sendTimes(report),
+        rowsAt(report, 'warnings')
+          .slice(0, 8)
+          .map(
+            (warning) =>
+              `- ${warning.severity === 'error' ? '**must be mended**: ' : ''}${inline(textAt(warning, 'message'))}`,
+          )
+          .join('\n'),
+      ),
+  }),
+  defineIntent<{ name: string; dataset: string; steps: number; template: string }>({
+    example: 'Create a campaign NAME for DATASET with two steps',
+    tools: ['list_datasets', 'list_templates', 'create_campaign'],
+    read({ said: words }) {
+      const groups = CREATE.exec(words)?.groups;
+      if (groups === undefined) return undefined;
+      const steps = (groups.steps ?? groups.count ?? '').toLowerCase();
+      return {
+        name: unquote(groups.name ?? ''),
+        dataset: unquote(groups.dataset ?? ''),
+        steps: NUMBERS.get(steps) ?? (Number(steps) || 1),
+        template: unquote(groups.template ?? ''),
+      };
+    },
+    next({ name, dataset, steps, template }, scene) {
+      const [datasets] = scene.outcomes('list_datasets');
+      const [templates] = scene.outcomes('list_templates');
+      if (datasets === undefined || templates === undefined) {
+        const calls = [
+          ...(datasets === undefined ? ['list_datasets'] : []),
+          ...(templates === undefined ? ['list_templates'] : []),
+        ];
+        return { toolCalls: calls.map((tool) => ({ name: tool, args: {} })) };
+      }
+      if (datasets.status !== 'ok') return { text: trouble('read your datasets', datasets) };
+      if (templates.status !== 'ok') return { text: trouble('read your templates', templates) };
+      const leads = rowsAt(datasets.result, 'datasets').find((row) => sameText(textAt(row, 'name'), dataset));
+      if (leads === undefined) {
+        const names = rowsAt(datasets.result, 'datasets').map((row) => inline(textAt(row, 'name')));
+        return {
+          text: `I find no dataset called ${inline(dataset)}. ${names.length === 0 ? 'Import one first.' : `There are: ${series(names)}.`}`,
+        };
+      }
+      // Oldest first: people make the first mail's template before the reminder's.
+      const all = rowsAt(templates.result, 'templates').toReversed();
+      const texts = template === '' ? all : all.filter((row) => sameText(textAt(row, 'name'), template));
+      if (texts.length < steps) {
+        return {
+          text: `${count(steps, 'step')} need as many templates, and I find ${texts.length}. Make one first, or name fewer steps.`,
+        };
+      }
+      const [outcome] = scene.outcomes('create_campaign');
+      if (outcome === undefined) {
+        const args = {
+          name,
+          dataset_id: textAt(leads, 'dataset_id'),
+          steps: texts.slice(0, steps).map((row, index) => ({
+            delay_days: index === 0 ? 0 : STEP_DELAY_DAYS,
+            template_id: textAt(row, 'template_id'),
+          })),
+        };
+        return { toolCalls: [{ name: 'create_campaign', args }] };
+      }
+      return {
+        text: told(
+          outcome,
+          `create the campaign ${inline(name)}`,
+          (made) =>
+            `The campaign **${inline(textAt(made, 'name'))}** is a draft with ${count(numberAt(made, 'total_leads', 0), 'lead')} and ${count(steps, 'step')}. Nothing is sent before you approve its launch: say “check the ${inline(name)} campaign”, then “launch” it.`,
+        ),
+      };
+    },
+  }),
+  defineIntent<Wanted>({
+    example: 'Add the dataset DATASET to the NAME campaign',
+    tools: ['list_campaigns', 'list_datasets', 'add_leads_to_campaign'],
+    read: (scene) => readWanted(ADD, scene.said),
+    next: ({ name, value }, scene) =>
+      withCampaign(name, scene, (campaign) => {
+        const [datasets] = scene.outcomes('list_datasets');
+        if (datasets === undefined) return { toolCalls: [{ name: 'list_datasets', args: {} }] };
+        if (datasets.status !== 'ok') return { text: trouble('read your datasets', datasets) };
+        const dataset = rowsAt(datasets.result, 'datasets').find((row) =>
+          sameText(textAt(row, 'name'), value),
+        );
+        if (dataset === undefined) return { text: `I find no dataset called ${inline(value)}.` };
+        const [outcome] = scene.outcomes('add_leads_to_campaign');
+        const args = {
+          campaign_id: textAt(campaign, 'campaign_id'),
+          dataset_id: textAt(dataset, 'dataset_id'),
+        };
+        if (outcome === undefined) return { toolCalls: [{ name: 'add_leads_to_campaign', args }] };
+        const doing = `add ${inline(value)} to ${inline(textAt(campaign, 'name'))}`;
+        return {
+          text: told(
+            outcome,
+            doing,
+            (result) =>
+              `${count(numberAt(result, 'added', 0), 'lead')} of ${inline(value)} joined **${inline(textAt(campaign, 'name'))}**.`,
+          ),
+        };
+      }),
+  }),
+  campaignIntent({
+    example: 'Launch the NAME campaign',
+    suggested: true,
+    tool: 'launch_campaign',
+    doing: 'launch',
+    patterns: LAUNCH,
+    tell: (result) =>
+      paragraphs(
+        `**${inline(textAt(result, 'name'))}** is launched (${inline(textAt(result, 'status'))}): ${count(numberAt(result, 'recipients', 0), 'lead')} will get its first mail.`,
+        leftOut(result),
+        sendTimes(result),
+      ),
+  }),
+  campaignIntent({
+    example: 'Pause the NAME campaign',
+    tool: 'pause_campaign',
+    doing: 'pause',
+    patterns: PAUSE,
+    tell: (result) =>
+      `**${inline(textAt(result, 'name'))}** is ${inline(textAt(result, 'status'))}. Nothing more of it is sent until you approve that it goes on.`,
+  }),
+  campaignIntent({
+    example: 'Resume the NAME campaign',
+    tool: 'resume_campaign',
+    doing: 'resume',
+    patterns: RESUME,
+    tell: (result) =>
+      paragraphs(
+        `**${inline(textAt(result, 'name'))}** goes on (${inline(textAt(result, 'status'))}).`,
+        sendTimes(result),
+      ),
+  }),
+  campaignIntent({
+    example: 'Rename the NAME campaign to OTHER NAME',
+    tool: 'update_campaign',
+    doing: 'rename',
+    patterns: RENAME,
+    args: ({ value }) => ({ name: value }),
+    tell: (result) => `The campaign is called **${inline(textAt(result, 'name'))}** now.`,
+  }),
+  campaignIntent({
+    example: 'Set the daily limit of the NAME campaign to 50',
+    tool: 'update_campaign',
+    doing: 'change',
+    patterns: LIMIT,
+    args: ({ value }) => ({ daily_limit: Number(value) }),
+    tell: (result) => `The daily limit of **${inline(textAt(result, 'name'))}** is changed.`,
+  }),
+  campaignIntent({
+    example: 'Show the NAME campaign',
+    tool: 'get_campaign',
+    doing: 'read',
+    patterns: SHOW,
+    tell: (campaign) =>
+      [
+        `**${inline(textAt(campaign, 'name'))}** (${inline(textAt(campaign, 'status'))})`,
+        '',
+        `- Leads: ${numberAt(campaign, 'total_leads', 0)}`,
+        `- Steps: ${numberAt(campaign, 'steps_count', rowsAt(campaign, 'steps').length)}`,
+        `- Window: ${inline(textAt(campaign, 'sending_window'))} ${inline(textAt(campaign, 'timezone'))}`,
+        `- Daily limit: ${numberAt(campaign, 'daily_limit', 0)}`,
+      ].join('\n'),
+  }),
+] satisfies Intent[];
+
+function campaignTable(campaigns: readonly Row[]): string {
+  return table(
+    {
+      Name: field('name'),
+      State: field('status'),
+      Leads: field('total_leads'),
+      Steps: field('steps_count'),
+      Created: time('created_at'),
+    },
+    campaigns,
+  );
+}
+
+/** Who is not written to, by reason. */
+function leftOut(report: Row): string {
+  const reasons = Object.entries(asRow(report.left_out)).filter(([, number]) => Number(number) > 0);
+  return reasons.length === 0
+    ? ''
+    : `Left out: ${series(reasons.map(([reason, number]) => `${number} ${inline(reason).replaceAll('_', ' ')}`))}.`;
+}
+
+function sendTimes(report: Row): string {
+  const first = time('first_send_at')(report);
+  const last = time('last_send_at')(report);
+  if (first === '') return '';
+  return last === '' || last === first
+    ? `The first mail is due ${first} UTC.`
+    : `The first mail is due ${first} UTC, the last of this step ${last} UTC.`;
+}

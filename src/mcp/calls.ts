@@ -1,0 +1,148 @@
+/** Calls of tools by an MCP client: a read is done at once, anything else is a turn of its own behind the gate. */
+
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { ServiceError } from '../errors.ts';
+import type { Approvals } from '../resources/approvals/approvals.ts';
+import type { Chat } from '../resources/chat/chat.ts';
+import type { Conversations } from '../resources/conversations/conversations.ts';
+import type { ExternalThreads } from '../resources/external-threads/external-threads.ts';
+import { type Caller, mayDo, principalOf } from '../runtime/caller.ts';
+import type { Approval, Message } from '../runtime/events.ts';
+import type { Begun } from '../runtime/turn.ts';
+import type { ReadTool, Tool } from '../tools/tool.ts';
+import { failed, failedWith, parseArguments, succeeded } from './tools.ts';
+
+export interface McpCallNeeds {
+  tools: readonly Tool[];
+  chat: Chat;
+  approvals: Approvals;
+  conversations: Conversations;
+  threads: ExternalThreads;
+}
+
+/** Where and for whom a call is made. */
+export interface McpRequest {
+  caller: Caller;
+  /** Aborts when the client has gone. */
+  gone: AbortSignal;
+  /** The address of the page, for the links in answers. */
+  pageUrl: string;
+}
+
+export type McpCalls = ReturnType<typeof createMcpCalls>;
+
+export function createMcpCalls({ tools, chat, approvals, conversations, threads }: McpCallNeeds) {
+  const byName = new Map(tools.map((tool) => [tool.name, tool]));
+
+  /** Never throws for what the tool refuses: that is its result. */
+  async function call(request: McpRequest, tool: Tool, args: unknown): Promise<CallToolResult> {
+    // An MCP client never decides, whoever holds its key (design.md §6).
+    const caller: Caller = { ...request.caller, kind: 'mcp' };
+    const parsed = parseArguments(tool, args);
+    if ('refusal' in parsed) return parsed.refusal;
+    try {
+      if (tool.effect === 'none')
+        return await read({ ...request, caller }, tool as ReadTool<unknown>, parsed.args);
+      return await act({ ...request, caller }, tool, args as Record<string, unknown>);
+    } catch (error) {
+      return failedWith(error);
+    }
+  }
+
+  async function read({ caller, gone }: McpRequest, tool: ReadTool<unknown>, args: unknown) {
+    if (!mayDo(caller, 'read')) throw new ServiceError('FORBIDDEN', 'This key lacks the scope read.');
+    const context = {
+      caller,
+      turnId: '',
+      toolCallId: '',
+      tainted: true,
+      signal: gone,
+      providerKey: '',
+      progress: () => {},
+    };
+    return succeeded(await tool.run(context, args), tool.untrusted);
+  }
+
+  /** A turn in a conversation of the key's user, which shows what was done and holds the card that may be asked. */
+  async function act(
+    request: McpRequest,
+    tool: Tool,
+    args: Record<string, unknown>,
+  ): Promise<CallToolResult> {
+    const { caller, gone } = request;
+    const begun = await begin(caller, { name: tool.name, args });
+    const outcome = await chat.outcome(caller, begun, gone);
+    if (outcome === null) {
+      const place = { status: 'running', thread_id: begun.threadId, turn_id: begun.turnId };
+      return succeeded(place, false);
+    }
+    const [card] = outcome.approvals;
+    if (outcome.status === 'awaiting_approval' && card !== undefined) return asked(request, card);
+    return endOf(tool, outcome.messages) ?? failedWith(outcome.error);
+  }
+
+  async function begin(
+    caller: Caller,
+    made: { name: string; args: Record<string, unknown> },
+  ): Promise<Begun> {
+    const name = `mcp ${principalOf(caller)}`;
+    const words = `An MCP client calls ${made.name}.`;
+    try {
+      return await chat.callTool(caller, await threads.open(caller, name), made, words);
+    } catch (error) {
+      // A call that waits for a person keeps its conversation; the next one gets its own.
+      const busy = ['TURN_RUNNING', 'APPROVAL_PENDING', 'CONVERSATION_ARCHIVED'];
+      if (!(error instanceof ServiceError) || !busy.includes(error.code)) throw error;
+      return chat.callTool(caller, await threads.renew(caller, name), made, words);
+    }
+  }
+
+  function asked({ pageUrl }: McpRequest, card: Approval): CallToolResult {
+    return succeeded(
+      {
+        status: 'pending_approval',
+        approval_id: card.approval_id,
+        thread_id: card.thread_id,
+        title: card.title,
+        reason: card.reason,
+        expires_at: card.expires_at,
+        url: `${pageUrl}/t/${card.thread_id}#approval-${card.approval_id}`,
+        note: 'Nothing was done yet. A person decides at the url; ask get_approval for the outcome.',
+      },
+      false,
+    );
+  }
+
+  function endOf(tool: Tool, messages: readonly Message[]): CallToolResult | null {
+    const part = messages.flatMap((message) => message.parts).findLast((one) => one.type === 'tool');
+    if (part?.type !== 'tool' || part.status === 'running') return null;
+    if (part.status === 'ok') return succeeded(part.result, tool.untrusted);
+    return failed(
+      part.status,
+      part.error ?? { code: 'TOOL_FAILED', message: 'It failed.', retryable: false },
+    );
+  }
+
+  return {
+    tools,
+    get: (name: string) => byName.get(name),
+    call,
+
+    /** What became of a card that an earlier call led to; in the caller's own conversations only. */
+    async outcomeOf(request: McpRequest, threadId: string, approvalId: string): Promise<CallToolResult> {
+      const caller: Caller = { ...request.caller, kind: 'mcp' };
+      try {
+        const conversation = await conversations.get(caller, threadId, { limit: 50 });
+        const card = await approvals.get(caller, threadId, approvalId);
+        if (card.status === 'pending') return asked(request, card);
+        const messages = conversation.messages.filter((message) => message.turn_id === card.turn_id);
+        const tool = byName.get(card.tool);
+        const end = tool === undefined ? null : endOf(tool, messages);
+        if (end !== null) return end;
+        return succeeded({ status: conversation.status === 'idle' ? card.status : 'running' }, false);
+      } catch (error) {
+        return failedWith(error);
+      }
+    },
+  };
+}

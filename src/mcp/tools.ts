@@ -1,0 +1,73 @@
+/** The agent's tools as MCP tells them: schema, hints, and results in which a stranger's words are marked. */
+
+import type { CallToolResult, Tool as McpTool } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+import { type ErrorFact, errorFact } from '../errors.ts';
+import type { Tool } from '../tools/tool.ts';
+
+/** Hints of writes that a repeat does not do again (contract, x-planned-agent-tools). */
+const IDEMPOTENT = new Set([
+  'launch_campaign',
+  'resume_campaign',
+  'pause_campaign',
+  'update_campaign',
+  'suppress_email',
+  'find_email',
+  'verify_email',
+  'save_prompt',
+]);
+
+export function mcpTool(tool: Tool): McpTool {
+  const reads = tool.effect === 'none';
+  return {
+    name: tool.name,
+    description: tool.description,
+    inputSchema: inputSchemaOf(tool),
+    annotations: {
+      readOnlyHint: reads,
+      // Whatever cannot be taken back waits for a person, and nothing that is kept is deleted.
+      destructiveHint: false,
+      idempotentHint: reads || IDEMPOTENT.has(tool.name),
+      openWorldHint: tool.effect === 'outside' || tool.untrusted,
+    },
+  };
+}
+
+function inputSchemaOf(tool: Tool): McpTool['inputSchema'] {
+  const { $schema: _dialect, ...schema } = z.toJSONSchema(tool.schema, { io: 'input' });
+  return { ...schema, type: 'object' };
+}
+
+/** A result as text and as data; what a stranger may have written stands inside a fence. */
+export function succeeded(result: unknown, untrusted: boolean): CallToolResult {
+  const value = untrusted
+    ? { __untrusted_third_party_content: true, content: result ?? null }
+    : (result ?? null);
+  const structured = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return {
+    content: [{ type: 'text', text: JSON.stringify(value) }],
+    structuredContent: structured ? { ...value } : { result: value },
+  };
+}
+
+/** A failure of the tool itself, which the caller's model shall read. */
+export function failed(status: string, error: ErrorFact): CallToolResult {
+  const value = { status, error };
+  return {
+    content: [{ type: 'text', text: JSON.stringify(value) }],
+    structuredContent: value,
+    isError: true,
+  };
+}
+
+export function failedWith(error: unknown): CallToolResult {
+  return failed('error', errorFact(error));
+}
+
+/** Throws `VALIDATION_ERROR`-like words for the caller's model where the arguments do not fit. */
+export function parseArguments(tool: Tool, args: unknown): { args: never } | { refusal: CallToolResult } {
+  const parsed = tool.schema.safeParse(args);
+  if (parsed.success) return { args: parsed.data };
+  const message = `The arguments do not fit ${tool.name}: ${z.prettifyError(parsed.error)}`;
+  return { refusal: failed('error', { code: 'INVALID_ARGUMENTS', message, retryable: false }) };
+}
