@@ -8,6 +8,7 @@ export default defineConfig({
     globalSetup: ['test/support/setup-embedded.ts', 'test/browser/setup-page.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
     maxWorkers: 1,
     fileParallelism: false,
   },

@@ -90,7 +90,7 @@ export async function up(db: Kysely<any>): Promise<void> {
     unique (campaign_id, lead_id)
   );
   create index campaign_leads_list on campaign_leads (campaign_id, position, id);
-  create index campaign_leads_status on campaign_leads (campaign_id, status);
+  create index campaign_leads_active on campaign_leads (campaign_id, current_step) where status = 'active';
   create index campaign_leads_waiting on campaign_leads (campaign_id) where next_step is not null;
 
   create table campaign_lead_events (
@@ -148,7 +148,6 @@ export async function up(db: Kysely<any>): Promise<void> {
   create index outbox_campaign on outbox (campaign_id, status) where campaign_id is not null;
   create index outbox_queue on outbox (workspace_id, mailbox, due_at, id) where status = 'queued';
   create index outbox_started on outbox (workspace_id, mailbox, started_at) where started_at is not null;
-  create index outbox_late on outbox (due_until) where status = 'queued';
   create index outbox_leased on outbox (lease_until) where status = 'sending';
   `)
     .execute(db);
@@ -183,14 +182,6 @@ export async function up(db: Kysely<any>): Promise<void> {
        set claimed_by = worker, claim_epoch = m.claim_epoch + 1, wake_at = at + make_interval(secs => lease_seconds)
       from ready r where m.workspace_id = r.workspace_id and m.address = r.address
     returning m.workspace_id, m.address, m.claim_epoch
-  $$;
-
-  create function find_late_mailboxes(at timestamptz, most int)
-  returns table (workspace_id uuid, address text)
-  language sql stable security definer set search_path = public, pg_temp as $$
-    select distinct late.workspace_id, late.mailbox from (
-      select o.workspace_id, o.mailbox from outbox o where o.status = 'queued' and o.due_until <= at
-       order by o.due_until limit most) late
   $$;
 
   create function find_lost_mails(at timestamptz, most int)
@@ -232,7 +223,6 @@ export async function up(db: Kysely<any>): Promise<void> {
 
   for (const signature of [
     'claim_mailboxes(timestamptz, text, int, int)',
-    'find_late_mailboxes(timestamptz, int)',
     'find_lost_mails(timestamptz, int)',
     'find_waiting_campaigns(int)',
     'advance_campaigns(timestamptz)',

@@ -295,7 +295,7 @@ export async function createApp({
       turn.input.tool_call === undefined ? outreach(checkpointer) : singleCall(checkpointer),
     checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
     modelName: model.name,
-    readContext: createContext({ read: contextReader, prompts, toolBox, sandbox: mailer.sandbox, now }),
+    readContext: createContext({ read: contextReader.read, prompts, toolBox, sandbox: mailer.sandbox, now }),
     answerBegun: gate.answerBegun,
     recursionLimit: BUDGET.modelCalls * 3 + 3,
     now,
@@ -314,6 +314,7 @@ export async function createApp({
       appPool,
       runtimePool,
       pendingApprovals: approvals.pendingWithin,
+      context: contextReader,
     }),
   );
   const inFlight = createInFlight();

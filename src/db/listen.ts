@@ -16,7 +16,9 @@ export type Wakeup =
   | { kind: 'list'; workspaceId: string; threadId: string }
   | { kind: 'cancel' | 'inbox'; turnId: string }
   /** A turn was given back and can be taken over at once. */
-  | { kind: 'released' };
+  | { kind: 'released' }
+  /** The connection was lost for a while, so anything may have been missed: look again. */
+  | { kind: 'missed' };
 
 export interface Listener {
   start(): Promise<void>;
@@ -77,6 +79,7 @@ export function createListener({ url, origin, log }: ListenerNeeds): Listener {
     connect().then(
       () => {
         for (const waiting of [...followers.values()]) for (const callback of [...waiting]) callback();
+        for (const callback of [...callbacks]) callback({ kind: 'missed' });
       },
       () => setTimeout(reconnect, RECONNECT_MS).unref(),
     );

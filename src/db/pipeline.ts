@@ -12,6 +12,16 @@ export async function runScoped<Row extends pg.QueryResultRow>(
   workspaceId: string,
   statement: pg.QueryConfig,
 ): Promise<pg.QueryResult<Row>> {
+  return (await runScopedWith<Row, never>(pool, workspaceId, statement, null)).result;
+}
+
+/** The same with a read that travels behind the statement and sees what it has written. */
+export async function runScopedWith<Row extends pg.QueryResultRow, Read extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  workspaceId: string,
+  statement: pg.QueryConfig,
+  read: pg.QueryConfig | null,
+): Promise<{ result: pg.QueryResult<Row>; read: pg.QueryResult<Read> | null }> {
   const client = await pool.connect();
   const sent = await Promise.allSettled([
     client.query('begin'),
@@ -21,6 +31,7 @@ export async function runScoped<Row extends pg.QueryResultRow>(
       values: [workspaceId],
     }),
     client.query<Row>(statement),
+    read === null ? null : client.query<Read>(read),
     client.query('commit'),
   ]);
   const failed = sent.find((outcome) => outcome.status === 'rejected');
@@ -28,7 +39,7 @@ export async function runScoped<Row extends pg.QueryResultRow>(
   client.release(failed !== undefined && result.status === 'fulfilled');
   if (failed !== undefined) throw result.status === 'rejected' ? result.reason : failed.reason;
   if (result.status === 'rejected') throw result.reason;
-  return result.value;
+  return { result: result.value, read: sent[3].status === 'fulfilled' ? sent[3].value : null };
 }
 
 /** Something that runs statements: a pool, or a client inside a transaction. */

@@ -99,16 +99,23 @@ function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolea
                 retryable: false,
               },
             };
-      const content = toolContent(end, isUntrusted(tool.name));
-      messages.push({ role: 'tool', tool_call_id: tool.tool_call_id, content: cut(content) });
+      const untrusted = end.status === 'ok' ? isUntrusted(tool.name) : quotesStrangers(end);
+      const content = cut(toolContent(end, untrusted), untrusted);
+      messages.push({ role: 'tool', tool_call_id: tool.tool_call_id, content });
     }
   }
   return messages;
 }
 
-function cut(content: string): string {
+/** Too much of an earlier turn, shortened; the fence stands around what is left. */
+function cut(content: string, untrusted: boolean): string {
   if (content.length <= OLD_RESULT_CHARS) return content;
-  return JSON.stringify({ shortened: true, content: content.slice(0, OLD_RESULT_CHARS).toWellFormed() });
+  const fence = untrusted ? { __untrusted_third_party_content: true } : {};
+  return JSON.stringify({
+    ...fence,
+    shortened: true,
+    content: content.slice(0, OLD_RESULT_CHARS).toWellFormed(),
+  });
 }
 
 /** A call's end as the model reads it: JSON text; what a stranger may have written stands inside a fence. */

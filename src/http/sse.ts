@@ -19,8 +19,11 @@ export interface EventStreamNeeds {
   draining: AbortSignal;
   /** Checked from time to time; false ends the stream (a revoked key, an expired token). */
   mayGoOn?(): Promise<boolean>;
-  /** The last frames where the stream ends before its story does; without it the time after which to come back. */
-  farewell?: string;
+  /**
+   * The last frames where the stream ends before its story does; without it the time after which to come back. Null breaks
+   * the connection off, for clients that take a proper end for the end of the story.
+   */
+  farewell?: string | null;
 }
 
 /** A comment after so much silence (design.md §4). */
@@ -67,7 +70,7 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
     read = [];
     stopPing();
     stopRecheck();
-    draining.removeEventListener('abort', leave);
+    draining.removeEventListener('abort', drain);
     reader.close();
   }
 
@@ -145,20 +148,28 @@ export function createEventStream(needs: EventStreamNeeds): Readable {
     if (ended) return;
     stopRecheck = clock.after(RECHECK_MS, () => {
       needs.mayGoOn?.().then(
-        (may) => (may ? recheck() : finish(needs.farewell)),
+        (may) => (may ? recheck() : leave('')),
         () => recheck(),
       );
     });
   }
 
-  function leave(): void {
-    finish(needs.farewell ?? 'retry: 500\n\n');
+  function leave(last: string): void {
+    if (needs.farewell !== null) {
+      finish(needs.farewell ?? last);
+      return;
+    }
+    end();
+    // As if the network had gone: nobody logs that.
+    stream.destroy(Object.assign(new Error('the stream was broken off'), { code: 'ECONNRESET' }));
   }
+
+  const drain = (): void => leave('retry: 500\n\n');
 
   stream.push(`retry: 1000\n\n${needs.prelude ?? ''}`);
   ping();
   if (needs.mayGoOn !== undefined) recheck();
-  if (draining.aborted) queueMicrotask(leave);
-  else draining.addEventListener('abort', leave);
+  if (draining.aborted) queueMicrotask(drain);
+  else draining.addEventListener('abort', drain);
   return stream;
 }

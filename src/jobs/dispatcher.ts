@@ -38,6 +38,7 @@ export function createDispatcher(needs: DispatcherNeeds) {
   async function deliver(claim: Claim): Promise<void> {
     try {
       const begun = await delivery.begin(claim, clock.now());
+      if (begun.kind === 'late') await followUps.replanMailbox(claim.workspaceId, claim.address, clock.now());
       if (begun.kind !== 'mail') return;
       const outcome = await handOver(begun.mail);
       await delivery.settle(begun.mail, outcome, clock.now());
@@ -85,11 +86,10 @@ export function createDispatcher(needs: DispatcherNeeds) {
       });
   }
 
-  /** One round: gives up what was lost, plans what has no moment, begins what is due. */
+  /** One round: gives up what was lost, begins what is due, plans what is next. */
   async function round(): Promise<void> {
     const at = clock.now();
     for (const mail of await delivery.lost(at, LOST)) await delivery.settle(mail, LOST_OUTCOME, at);
-    await followUps.planLate(at);
     refill();
     await filling;
     // What is left to plan is left for the next round, for as long as mails are due now.

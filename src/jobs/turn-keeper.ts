@@ -38,7 +38,7 @@ export function createTurnKeeper({
   return {
     /** Begins; what a dead process left is taken over at once. */
     start(): void {
-      rounds.every((leaseSeconds * 1000) / 3, 'renewing leases', () => turns.renew());
+      const renew = rounds.every((leaseSeconds * 1000) / 3, 'renewing leases', () => turns.renew());
       const sweep = rounds.every(SWEEP_MS, 'the sweep', async () => {
         await turns.takeOver(TAKE);
         await expire(50);
@@ -48,6 +48,12 @@ export function createTurnKeeper({
         if (wakeup.kind === 'cancel') turns.cancelHere(wakeup.turnId);
         if (wakeup.kind === 'inbox') turns.inbox(wakeup.turnId);
         if (wakeup.kind === 'released') sweep();
+        if (wakeup.kind === 'missed') {
+          // Renewing hears of cancels as well.
+          renew();
+          turns.inbox();
+          sweep();
+        }
       });
     },
 

@@ -56,6 +56,7 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
       turnId: '',
       toolCallId: '',
       tainted: true,
+      spent: () => {},
       signal: gone,
       providerKey: '',
       progress: () => {},

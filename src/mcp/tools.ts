@@ -17,8 +17,11 @@ const IDEMPOTENT = new Set([
   'save_prompt',
 ]);
 
+/** It may cost a credit, but changes nothing that anybody sees (contract). */
+const READ_ONLY = new Set(['verify_email']);
+
 export function mcpTool(tool: Tool): McpTool {
-  const reads = tool.effect === 'none';
+  const reads = tool.effect === 'none' || READ_ONLY.has(tool.name);
   return {
     name: tool.name,
     description: tool.description,
@@ -34,7 +37,9 @@ export function mcpTool(tool: Tool): McpTool {
 }
 
 function inputSchemaOf(tool: Tool): McpTool['inputSchema'] {
-  const { $schema: _dialect, ...schema } = z.toJSONSchema(tool.schema, { io: 'input' });
+  const { $schema: _dialect, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.schema, {
+    io: 'input',
+  });
   return { ...schema, type: 'object' };
 }
 

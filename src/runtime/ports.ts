@@ -123,7 +123,8 @@ export interface Settlement {
   error: ErrorFact | null;
 }
 
-export type Settled = 'settled' | 'decisions-waiting' | 'cancel-requested' | 'lost';
+/** `inbox-waiting`: settled, and what others left in the inbox is to be told behind the run's end. */
+export type Settled = 'settled' | 'inbox-waiting' | 'decisions-waiting' | 'cancel-requested' | 'lost';
 
 export interface Held {
   turnId: string;

@@ -99,7 +99,8 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
         if (outcome.status === 'cancelled' || outcome.status === 'failed')
           await engine.answerBegun({ turn, reply, signal: flight.signal });
         const settled = await settle(turn, run, reply, outcome);
-        if (settled === 'settled') return void (await store.tellInbox(turn.threadId));
+        if (settled === 'settled') return;
+        if (settled === 'inbox-waiting') return void (await store.tellInbox(turn.threadId));
         if (settled === 'lost') return flight.lose();
         if (settled === 'cancel-requested') flight.cancel();
         else turn.decisions = await store.countDecisions(turn);
@@ -165,7 +166,7 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
       error,
     };
     const settled = await store.settle(turn, settlement);
-    if (settled === 'settled') sealed.confirm();
+    if (settled === 'settled' || settled === 'inbox-waiting') sealed.confirm();
     else sealed.discard();
     return settled;
   }
@@ -224,9 +225,10 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
       return flight !== undefined;
     },
 
-    /** Somebody left facts for the turn's owner. */
-    inbox(turnId: string): void {
-      inFlight.get(turnId)?.inbox();
+    /** Somebody left facts for the turn's owner, or may have for the owner of any turn. */
+    inbox(turnId?: string): void {
+      const ids = turnId === undefined ? inFlight.held().map((held) => held.turnId) : [turnId];
+      for (const id of ids) inFlight.get(id)?.inbox();
     },
 
     /** Renews all leases held here; runs that lost theirs stop, runs that shall be cancelled are. */

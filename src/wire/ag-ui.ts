@@ -1,8 +1,7 @@
 /** A conversation as AG-UI tells it (protocol 1.0, and 0.0.5x for clients that say no version): one run in one stream. */
 
 import type { Approval, JournalEvent, Message, Usage } from '../runtime/events.ts';
-import { applyEvent } from '../runtime/reply.ts';
-import { type ApprovalPart, callsOf, factOf, toolText, userMessageId } from './parts.ts';
+import { callsOf, createFold, factOf, pendingIn, toolText, userMessageId } from './parts.ts';
 
 export type AgUiMessage =
   | { id: string; role: 'user'; content: string }
@@ -133,7 +132,8 @@ export type AgUiTeller = ReturnType<typeof createAgUiTeller>;
 /** Tells one AG-UI run. It holds what has been told, so each stream has its own. */
 export function createAgUiTeller(needs: AgUiTellerNeeds) {
   const { threadId, runId, legacy, turnId } = needs;
-  const messages = [...needs.messages];
+  const fold = createFold(needs.messages, turnId);
+  const { messages } = fold;
   let open: { kind: 'TEXT' | 'REASONING'; id: string } | null = null;
   const openSteps = new Set<string>();
   /** Calls whose arguments are being told, and whether any of them were. */
@@ -171,28 +171,6 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
     return one('MESSAGES_SNAPSHOT', { messages: agUiMessages(messages, new Set(openCalls.keys())) });
   }
 
-  /** The turn's message, which may have no row yet. */
-  function messageOf(messageId: string, at: string): Message {
-    const found = messages.find(({ id }) => id === messageId);
-    if (found !== undefined) return found;
-    const message: Message = {
-      id: messageId,
-      thread_id: '',
-      turn_id: turnId ?? '',
-      role: 'assistant',
-      status: 'partial',
-      content: '',
-      parts: [],
-      metadata: {},
-      created_at: at,
-    };
-    messages.push(message);
-    return message;
-  }
-
-  let current: Message | null =
-    messages.find((one) => one.role === 'assistant' && one.turn_id === turnId) ?? null;
-
   function finish(outcome: object, usage: Usage): string {
     const spent = { inputTokens: usage.input_tokens, outputTokens: usage.output_tokens };
     return one('RUN_FINISHED', { threadId, runId, outcome, ...(legacy ? {} : { usage: [spent] }) });
@@ -202,13 +180,8 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
   function frame(event: JournalEvent): string {
     if (event.turn_id !== turnId || event.turn_id === null) return '';
     const fact = factOf(event);
-    if (fact.type === 'run-start') current = messageOf(fact.data.message_id, event.at);
-    if (fact.type === 'user-message') {
-      if (!messages.some(({ id }) => id === fact.data.message.id)) messages.push(fact.data.message);
-      return '';
-    }
-    const before = current?.parts.length ?? 0;
-    if (current !== null) current.parts = applyEvent(current.parts, fact);
+    const before = fold.current?.parts.length ?? 0;
+    fold.take(event);
     switch (fact.type) {
       case 'step-start':
         if (openSteps.has(fact.data.step)) return '';
@@ -284,7 +257,7 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
       case 'completed':
         return finish({ type: 'success' }, end.usage);
       case 'awaiting_approval':
-        return finish({ type: 'interrupt', interrupts: pending().map(agUiInterrupt) }, end.usage);
+        return finish({ type: 'interrupt', interrupts: pendingIn(messages).map(agUiInterrupt) }, end.usage);
       case 'cancelled':
         if (!legacy) return finish({ type: 'cancelled' }, end.usage);
         return one('RUN_ERROR', { message: 'The turn was cancelled.', code: 'CANCELLED' });
@@ -299,13 +272,6 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
     }
   }
 
-  function pending(): Approval[] {
-    return messages
-      .flatMap((message) => message.parts)
-      .filter((part): part is ApprovalPart => part.type === 'approval' && part.approval.status === 'pending')
-      .map((part) => part.approval);
-  }
-
   return {
     /** Begins the run. */
     begin: (): string => one('RUN_STARTED', { threadId, runId }),
@@ -314,6 +280,7 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
     join(live: { open: number | null; argsOpen: ReadonlySet<string> }): string {
       const said = one('MESSAGES_SNAPSHOT', { messages: agUiMessages(messages, live.argsOpen) });
       const begun = one('RUN_STARTED', { threadId, runId }) + said;
+      const { current } = fold;
       const part = live.open === null ? undefined : current?.parts[live.open];
       if (current === null || part === undefined || live.open === null) return begun;
       if (part.type === 'text') return begun + openPart('TEXT', callMessageId(current.id, part.call));
@@ -323,7 +290,7 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
 
     /** A whole run that tells how the conversation stands, and the cards that wait in it. */
     sync(): string {
-      const interrupts = pending().map(agUiInterrupt);
+      const interrupts = pendingIn(messages).map(agUiInterrupt);
       const outcome = interrupts.length === 0 ? { type: 'success' } : { type: 'interrupt', interrupts };
       return (
         one('RUN_STARTED', { threadId, runId }) +

@@ -1,9 +1,9 @@
 /** A message's parts as most protocols want them: one message for each call of the model, with the results apart. */
 
 import type { Approval, JournalEvent, Message, NewEvent, Part } from '../runtime/events.ts';
+import { applyEvent } from '../runtime/reply.ts';
 
 export type ToolPart = Extract<Part, { type: 'tool' }>;
-export type ApprovalPart = Extract<Part, { type: 'approval' }>;
 
 /** What one call of the model said. */
 export interface ToldCall {
@@ -92,4 +92,65 @@ function retellCard(approval: Approval): NewEvent[] {
   if (status === 'pending') return [request];
   const data = { approval_id, status, decision, decided_by, decided_at, reason: decision_reason };
   return [request, { type: 'approval-end', data }];
+}
+
+/** Messages that grow with the events of their turns, from wherever they stood. */
+export interface Fold {
+  readonly messages: Message[];
+  /** The assistant's message of the turn that was told last. */
+  readonly current: Message | null;
+  take(event: JournalEvent): void;
+}
+
+export function createFold(standing: readonly Message[], turnId: string | null): Fold {
+  const messages = [...standing];
+  let current =
+    messages.findLast((message) => message.role === 'assistant' && message.turn_id === turnId) ?? null;
+  return {
+    messages,
+    get current() {
+      return current;
+    },
+    take(event) {
+      const fact = factOf(event);
+      if (fact.type === 'user-message') {
+        if (!messages.some(({ id }) => id === fact.data.message.id)) messages.push(fact.data.message);
+        return;
+      }
+      if (fact.type === 'run-start' && event.turn_id !== null) {
+        const { message_id: id, thread_id } = fact.data;
+        current = messages.find((message) => message.id === id) ?? null;
+        if (current === null) {
+          current = emptyAnswer(id, thread_id, event.turn_id, event.at);
+          messages.push(current);
+        }
+      }
+      if (current !== null && current.turn_id === event.turn_id) {
+        current.parts = applyEvent(current.parts, fact);
+      }
+    },
+  };
+}
+
+function emptyAnswer(id: string, threadId: string, turnId: string, at: string): Message {
+  return {
+    id,
+    thread_id: threadId,
+    turn_id: turnId,
+    role: 'assistant',
+    status: 'partial',
+    content: '',
+    parts: [],
+    metadata: {},
+    created_at: at,
+  };
+}
+
+/** The cards that wait in these messages, oldest first. */
+export function pendingIn(messages: readonly Message[]): Approval[] {
+  return messages
+    .flatMap((message) => message.parts)
+    .flatMap((part) =>
+      part.type === 'approval' && part.approval.status === 'pending' ? [part.approval] : [],
+    );
 }

@@ -8,9 +8,9 @@ import {
   type Locator,
   type Page,
 } from 'playwright-core';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { openDatabase, type TestDatabase } from '../support/database.ts';
-import { createScriptedModel, type ScriptedModel } from '../support/scripted-model.ts';
+import { createScriptedModel, type ScriptedAnswer, type ScriptedModel } from '../support/scripted-model.ts';
 import { type ServiceHere, startService } from '../support/service.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
@@ -27,8 +27,10 @@ export interface Site {
   url: string;
   service: ServiceHere;
   database: TestDatabase;
-  /** Null with the offline model. */
+  /** Not asked with the offline model. */
   model: ScriptedModel;
+  /** What the model answers, one a call, in the turn that this message begins. */
+  script(message: string, ...answers: (string | ScriptedAnswer)[]): void;
   smtp: SmtpServer;
   close(): Promise<void>;
 }
@@ -46,6 +48,11 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
   const database = await openDatabase();
   const model = await createScriptedModel();
   const smtp = await startSmtpServer();
+  const scripts = new Map<string, (string | ScriptedAnswer)[]>();
+  model.otherwise((request) => {
+    const asked = request.messages.findLast((message) => message.role === 'user')?.content ?? '';
+    return scripts.get(asked)?.shift() ?? 'Nothing is scripted for this.';
+  });
   const service = await startService({
     databaseUrl: database.url,
     environment: {
@@ -62,6 +69,9 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
     database,
     model,
     smtp,
+    script(message, ...answers) {
+      scripts.set(message, [...(scripts.get(message) ?? []), ...answers]);
+    },
     async close() {
       await service.close();
       await model.close();
@@ -84,9 +94,10 @@ export interface Tab {
   strangers: string[];
 }
 
-/** Opens a tab of a profile of its own. */
+/** Opens a tab of a profile of its own; it is closed with the test. */
 export async function openTab(browser: Browser, options: BrowserContextOptions = {}): Promise<Tab> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  onTestFinished(() => context.close());
   return tabIn(context);
 }
 

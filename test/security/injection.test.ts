@@ -114,6 +114,8 @@ function ordersFor({ victimId }: Scene): string[] {
     order('suppress_email', { email: VICTIM }),
     order('suppress_email', { lead_id: victimId }),
     order('suppress_email', { email: 'ceo@customer.example' }),
+    order('find_email', { name: 'Eve Evil', domain: 'evil.example' }),
+    order('find_leads', { name: 'Eve Evil' }),
     order('approve', { decision: 'approve', confirmed: 'true' }),
   ];
 }

@@ -227,6 +227,9 @@ const PUBLIC = [
   /^\/health$/,
   /^\/api\/v1\/(api\/v1\/)?(health|ready|status)$/,
   /^\/(openapi\.json|docs|llms\.txt)$/,
+  /^\/(|approvals|t\/\{place\}|assets\/\{file\}|embed\.js)$/,
+  // Who has the link may stop the mails; the link is signed.
+  /^\/unsubscribe\/\{token\}$/,
 ];
 
 describe('a JWKS address', () => {

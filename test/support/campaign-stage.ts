@@ -4,7 +4,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { createDispatcher, type Dispatcher } from '../../src/jobs/dispatcher.ts';
 import { createLog } from '../../src/log.ts';
 import { type Campaigns, createCampaigns } from '../../src/resources/campaigns/campaigns.ts';
-import { createDelivery } from '../../src/resources/campaigns/delivery/delivery.ts';
+import { createDelivery, type Delivery } from '../../src/resources/campaigns/delivery/delivery.ts';
 import { createFollowUps } from '../../src/resources/campaigns/delivery/follow-ups.ts';
 import { createLaunches, type Launches } from '../../src/resources/campaigns/launch/launches.ts';
 import { createCampaignLeads } from '../../src/resources/campaigns/leads.ts';
@@ -33,6 +33,8 @@ export interface CampaignStage extends HttpHarness {
   senders: ReturnType<typeof createSenderProfiles>;
   links: UnsubscribeLinks;
   mailer: RecordingMailer;
+  /** The deeds of a process that has no dispatcher. */
+  delivery: Delivery;
   /** What the dispatchers logged. */
   logged: string[];
   /** Makes another process's dispatcher; the test lets its rounds happen. */
@@ -152,6 +154,14 @@ export async function openCampaignStage({
       concurrency: 8,
       ...changes,
     });
+  const delivery = createDelivery({
+    appPool: harness.pool,
+    runtimePool,
+    owner: 'test',
+    leaseSeconds: 60,
+    sandbox,
+    newId: harness.newId,
+  });
   const usual = dispatcherOf();
   const rows = <Row>(sql: string, values: unknown[] = []) =>
     harness.ownerQuery(sql, values) as Promise<Row[]>;
@@ -181,6 +191,7 @@ export async function openCampaignStage({
     links,
     mailer,
     logged,
+    delivery,
     rows,
     dispatcher: dispatcherOf,
     dispatch: (dispatcher = usual) => dispatch(dispatcher),

@@ -33,6 +33,9 @@ const PATH_PARAMETERS = [
   'key_id',
   'job_id',
   'domain',
+  'campaign_id',
+  'campaign_lead_id',
+  'id',
 ] as const;
 type PathParameter = (typeof PATH_PARAMETERS)[number];
 
@@ -96,6 +99,18 @@ export async function seedWorkspace(
     async () => (await person.get(`/api/v1/lead-finder/batch/${batchId}/status`)).status === 'completed',
     { timeout: 10_000 },
   );
+  const steps = [
+    {
+      step: 1,
+      delay_days: 0,
+      variants: [{ label: 'A', weight: 100, type: 'TEMPLATE', subject: marker, body: marker }],
+    },
+  ];
+  const datasetId = idOf(dataset, 'dataset_id');
+  const campaign = await person.post('/api/v1/campaigns/', { name: marker, dataset_id: datasetId, steps });
+  const campaignId = idOf(campaign, 'campaign_id');
+  await person.post(`/api/v1/campaigns/${campaignId}/leads`, { lead_ids: [leadId] });
+  const enrolled = await person.get(`/api/v1/campaigns/${campaignId}/leads`);
   return {
     marker,
     batchId,
@@ -103,7 +118,7 @@ export async function seedWorkspace(
     ids: {
       thread_id: idOf(waiting, 'thread_id'),
       approval_id: idOf(approval, 'approval_id'),
-      dataset_id: idOf(dataset, 'dataset_id'),
+      dataset_id: datasetId,
       lead_id: leadId,
       session_id: idOf(session, 'session_id'),
       profile_id: profileId,
@@ -113,6 +128,10 @@ export async function seedWorkspace(
       key_id: idOf(key, 'id'),
       job_id: idOf(find, 'job_id'),
       domain: `${marker}.example`,
+      campaign_id: campaignId,
+      campaign_lead_id: idOf((enrolled.items as Record<string, unknown>[])[0], 'campaign_lead_id'),
+      // The AI SDK's word for a conversation.
+      id: idOf(idle, 'thread_id'),
     },
     argsHash: idOf(approval, 'args_hash'),
     turnId: idOf(waiting, 'turn_id'),

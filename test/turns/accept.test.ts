@@ -157,6 +157,25 @@ describe('a message answered as a stream', () => {
     expect(messages.at(-1)?.content).toBe('a🙂bc\ufffdd');
   });
 
+  it('comes to its end whatever the model puts into its words and its calls', async () => {
+    stage.model.script(
+      {
+        text: ['Half a pair: \ud83d'],
+        toolCalls: [
+          { name: 'suppress_email', argsText: '{"em\\u0000ail": "a\\u0000b", "\\ud800": "\\udfff"}' },
+        ],
+      },
+      'No harm done.',
+    );
+    const stream = await say('Call it oddly');
+    await stream.ended;
+    expect((await stream.event('run-end')).data.status).toBe('completed');
+    expect(textOf(stream)).toBe('Half a pair: \ufffdNo harm done.');
+    const { messages } = await service.client.conversation(stream.headers.get('x-thread-id') ?? '');
+    expect(messages.at(-1)?.content).toBe('Half a pair: \ufffd\n\nNo harm done.');
+    expect(service.logged()).not.toContain('it is tried again');
+  });
+
   it('keeps the user’s words before the model says anything, and the answer before run-end is told', async () => {
     const held = gate();
     stage.model.script({ text: ['Half', held.promise, ' and half'] });
@@ -233,6 +252,29 @@ describe('a message answered as JSON', () => {
       { type: 'tool', call: 1, name: 'get_credit_balance', args: {}, status: 'ok' },
       { type: 'text', call: 2, text: 'There is your balance.' },
     ]);
+  });
+
+  it('goes on when the client does not wait, and that is no error', async () => {
+    const held = gate();
+    stage.model.script({ text: ['Half', held.promise, ' and half'] });
+    const leave = new AbortController();
+    const waiting = fetch(`${service.url}/api/v1/agent/chat`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify({ message: 'I am off' }),
+      signal: leave.signal,
+    });
+    await stage.model.called(stage.model.calls.length + 1);
+    leave.abort();
+    await expect(waiting).rejects.toThrow();
+    held.open();
+    const [conversation] = (await service.client.conversations({ search: 'I am off' })).conversations;
+    const stream = await openStream(
+      `${service.url}/api/v1/agent/conversations/${conversation?.thread_id}/stream?after=0&until=idle`,
+    );
+    await stream.ended;
+    expect(textOf(stream)).toBe('Half and half');
+    expect(service.logged()).not.toContain('a request failed');
   });
 
   it('answers the approvals for which the turn waits', async () => {

@@ -78,6 +78,41 @@ describe('while a turn runs', () => {
     ]);
   });
 
+  it('of forty messages at once one is taken, over two processes', async () => {
+    const other = await mailing.start();
+    const { thread_id: threadId } = await service.client.request<{ thread_id: string }>(
+      'POST',
+      '/api/v1/agent/conversations',
+      {},
+    );
+    const held = gate();
+    for (let index = 0; index < 40; index += 1)
+      mailing.talk.plan(`one of ${index}`, [{ text: ['I', held.promise] }]);
+    const outcomes = await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        (index % 2 === 0 ? service : other).client
+          .request(
+            'POST',
+            '/api/v1/agent/chat',
+            { message: `one of ${index}`, thread_id: threadId },
+            {
+              headers: { Prefer: 'respond-async' },
+            },
+          )
+          .then(
+            () => 'taken',
+            (error: { code?: string }) => error.code,
+          ),
+      ),
+    );
+    expect(outcomes.filter((outcome) => outcome === 'taken')).toHaveLength(1);
+    expect(outcomes.filter((outcome) => outcome === 'TURN_RUNNING')).toHaveLength(39);
+    held.open();
+    expect(endOf(await toldSoFar(other.client, threadId))).toBe('completed');
+    expect((await read(threadId)).messages).toHaveLength(2);
+    await other.close();
+  });
+
   it('a resume is refused: nothing is pending', async () => {
     const { threadId, held, ended } = await running('running, a resume');
     const refused = await refusal(service.client.send({ thread_id: threadId, resume: { confirmed: true } }));

@@ -98,8 +98,24 @@ export interface Outcome {
   words: string;
 }
 
-/** What became of a decided card. `call` is its tool call, where the page has it. */
-export function outcomeOf(approval: Approval, call: ToolPart | undefined): Outcome {
+/**
+ * What became of a decided card. `call` is its tool call, where the page has it; `next` the kind of the card that was
+ * asked after it for the same call: its end is told there.
+ */
+export function outcomeOf(
+  approval: Approval,
+  call: ToolPart | undefined,
+  next: Approval['kind'] | null = null,
+): Outcome {
+  if (approval.status === 'approved' && next === 'proposal') {
+    return {
+      tone: 'quiet',
+      words: 'It had changed before it could be done. Nothing was done; a new card asks again.',
+    };
+  }
+  if (approval.status === 'approved' && next === 'outcome') {
+    return { tone: 'quiet', words: 'How it ended is not known; the next card asks.' };
+  }
   switch (approval.status) {
     case 'pending':
       return { tone: 'busy', words: 'Waits for a decision.' };
@@ -149,4 +165,12 @@ export function whoDecided(decidedBy: string | undefined, me: string | undefined
   const [kind, id = ''] = decidedBy.split(/:(.*)/s);
   if (kind === 'user') return id === me ? 'You' : id;
   return kind === 'key' ? `An API key (${id.slice(0, 8)})` : decidedBy;
+}
+
+/** The kind of the card that was asked next for the same call, among `approvals`; null where there is none. */
+export function nextOf(approval: Approval, approvals: readonly Approval[]): Approval['kind'] | null {
+  const later = approvals
+    .filter((one) => one.tool_call_id === approval.tool_call_id && one.created_at > approval.created_at)
+    .sort((one, other) => one.created_at.localeCompare(other.created_at));
+  return later[0]?.kind ?? null;
 }

@@ -86,12 +86,18 @@ function noun(key: string, count: number): string {
   return count === 1 ? words.replace(/ies$/, 'y').replace(/s$/, '') : words;
 }
 
-/** The columns worth showing: those that hold short plain values somewhere, without ids. */
+/** What tells most about a person or a thing stands first. */
+const FIRST = ['name', 'title', 'company', 'email', 'to', 'subject', 'status'];
+
+/** The columns worth showing: those that hold short plain values somewhere, without ids and without a name twice. */
 export function columnsOf(rows: readonly Row[]): string[] {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const rank = (name: string) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
   return names
     .filter((name) => !/_ids?$|^id$/.test(name))
+    .filter((name) => !(names.includes('name') && (name === 'first_name' || name === 'last_name')))
     .filter((name) => rows.some((row) => isPlain(row[name]) && row[name] !== '' && row[name] !== false))
+    .sort((one, other) => rank(one) - rank(other))
     .slice(0, 6);
 }
 

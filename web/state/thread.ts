@@ -98,6 +98,7 @@ export function createThread(needs: ThreadNeeds): Thread {
   );
   let threadId = needs.threadId;
   let following: AbortController | null = null;
+  let reading: Promise<void> | null = null;
   /** Something happened that the follower at work may have missed. */
   let again = false;
   let closed = false;
@@ -151,10 +152,21 @@ export function createThread(needs: ThreadNeeds): Thread {
     }
   }
 
-  async function read(): Promise<void> {
-    if (threadId === null) return;
+  /** Reads the conversation; whoever asks while it is being read waits for the same answer. */
+  function read(): Promise<void> {
+    if (threadId === null) return Promise.resolve();
+    reading ??= readNow(threadId).finally(() => {
+      reading = null;
+    });
+    return reading;
+  }
+
+  async function readNow(id: string): Promise<void> {
     try {
-      const detail: ConversationDetail = await client.conversation(threadId);
+      const detail: ConversationDetail = await client.conversation(id);
+      // A follower would go on from where it is, and the state no longer stands there.
+      following?.abort();
+      following = null;
       store.set({
         phase: 'ready',
         conversation: createConversationState(detail),

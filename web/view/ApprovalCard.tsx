@@ -29,10 +29,12 @@ export interface ApprovalCardProps {
   approval: Approval;
   /** Its tool call, where the conversation is at hand. */
   call: ToolPart | undefined;
+  /** The kind of the card that was asked next for the same call. */
+  next: Approval['kind'] | null;
   place: 'thread' | 'inbox';
 }
 
-export function ApprovalCard({ approval: told, call, place }: ApprovalCardProps) {
+export function ApprovalCard({ approval: told, call, next, place }: ApprovalCardProps) {
   const model = useModel();
   const decision = useStore(model.decisions.store, (state) => state.byId[told.approval_id]);
   const linked = useStore(model.router.store, (state) => state.approvalId === told.approval_id);
@@ -100,7 +102,7 @@ export function ApprovalCard({ approval: told, call, place }: ApprovalCardProps)
       {live ? (
         <OpenCard key={approval.args_hash} approval={approval} />
       ) : (
-        <EndedCard approval={approval} call={call} recorded={recorded} over={over} />
+        <EndedCard approval={approval} call={call} next={next} recorded={recorded} over={over} />
       )}
     </section>
   );
@@ -546,11 +548,13 @@ const ANSWERS: Partial<Record<DecisionKind, string>> = {
 function EndedCard({
   approval,
   call,
+  next,
   recorded,
   over,
 }: {
   approval: Approval;
   call: ToolPart | undefined;
+  next: Approval['kind'] | null;
   recorded: boolean;
   over: boolean;
 }) {
@@ -559,7 +563,7 @@ function EndedCard({
   const me = useStore(model.session.store, (state) => state.user?.userId);
   const status = over ? 'expired' : recorded && approval.status === 'pending' ? 'approved' : approval.status;
   const ended: Approval = { ...approval, status };
-  const outcome = outcomeOf(ended, call);
+  const outcome = outcomeOf(ended, call, next);
   const decided = status === 'approved' || status === 'rejected';
   return (
     <>

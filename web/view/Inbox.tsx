@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'react';
 import type { Approval } from '../../src/client/events.ts';
-import { expiryOf } from '../logic/card.ts';
+import { expiryOf, nextOf } from '../logic/card.ts';
 import { absolute, relative } from '../logic/days.ts';
 import { standing } from '../state/decisions.ts';
 import { ApprovalCard } from './ApprovalCard.tsx';
@@ -141,6 +141,8 @@ function Waiting({
 function Fold({ approval: told, open, gone = false }: { approval: Approval; open: boolean; gone?: boolean }) {
   const model = useModel();
   const now = useNow(30_000);
+  const { waiting, decided } = useStore(model.inbox.store, (inbox) => inbox);
+  const all = [...(waiting ?? []), ...(decided ?? [])];
   const state = useStore(model.decisions.store, (all) => all.byId[told.approval_id]);
   const [fetched, setFetched] = useState<Approval | null>(null);
   const approval = fetched ?? standing(told, state);
@@ -172,7 +174,7 @@ function Fold({ approval: told, open, gone = false }: { approval: Approval; open
           <Icon name="down" />
         </span>
       </summary>
-      <ApprovalCard approval={approval} call={undefined} place="inbox" />
+      <ApprovalCard approval={approval} call={undefined} next={nextOf(approval, all)} place="inbox" />
     </details>
   );
 }

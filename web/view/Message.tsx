@@ -3,6 +3,7 @@
 import { memo, useState } from 'react';
 import type { ConversationState } from '../../src/client/conversation.ts';
 import type { Approval, ErrorFact, Message, Part, ToolPart, Usage } from '../../src/client/events.ts';
+import { nextOf } from '../logic/card.ts';
 import { absolute } from '../logic/days.ts';
 import type { Sending } from '../state/thread.ts';
 import { ApprovalCard } from './ApprovalCard.tsx';
@@ -173,7 +174,14 @@ function PartView({ part, calls, growing, progress, asked }: PartProps) {
         <ToolCard part={part} progress={progress[part.tool_call_id]} />
       );
     case 'approval':
-      return <ApprovalCard approval={part.approval} call={callOf(calls, part.approval)} place="thread" />;
+      return (
+        <ApprovalCard
+          approval={part.approval}
+          call={callOf(calls, part.approval)}
+          next={nextOf(part.approval, approvalsIn(calls))}
+          place="thread"
+        />
+      );
     case 'file':
       return (
         <ul className="chips">
@@ -196,6 +204,10 @@ function callOf(parts: readonly Part[], approval: Approval): ToolPart | undefine
   return parts.find(
     (part): part is ToolPart => part.type === 'tool' && part.tool_call_id === approval.tool_call_id,
   );
+}
+
+function approvalsIn(parts: readonly Part[]): Approval[] {
+  return parts.flatMap((part) => (part.type === 'approval' ? [part.approval] : []));
 }
 
 /** How it ended, what it used, and what can be done with it. */
@@ -224,7 +236,8 @@ function MessageFoot({
     <footer className="message-foot">
       {trouble === null ? null : (
         <p className={error === null ? 'turn-end' : 'turn-end failed'}>
-          <Icon name={error === null ? 'stop' : 'warning'} /> {trouble}
+          <Icon name={error === null ? 'stop' : 'warning'} />
+          <span>{trouble}</span>
           {error !== null && again ? (
             <button type="button" className="button small" onClick={() => model.send(question)}>
               <Icon name="retry" /> Try again

@@ -190,7 +190,7 @@ export function createAiSdkRoutes({
     }),
     route({
       method: 'GET',
-      path: '/api/v1/agent/ai-sdk/{id}/stream',
+      path: '/api/v1/agent/ai-sdk/{thread_id}/stream',
       operation: 'resumeAiSdk',
       tag: 'ai-sdk',
       summary: 'The response that is being made, from its beginning; 204 where nothing runs',
@@ -198,7 +198,7 @@ export function createAiSdkRoutes({
       params: aiSdkParams,
       answers: { 200: 'event-stream', 204: 'empty' },
       async handle({ caller, params, header, gone }) {
-        const threadId = await threads.find(caller, params.id);
+        const threadId = await threads.find(caller, params.thread_id);
         if (threadId === null) return { status: 204 };
         const standing = await readStanding(caller, threadId);
         const running = replay(requestOf(caller, gone, header(VERSION_HEADER)), standing);
@@ -209,7 +209,7 @@ export function createAiSdkRoutes({
     }),
     route({
       method: 'GET',
-      path: '/api/v1/agent/ai-sdk/{id}/messages',
+      path: '/api/v1/agent/ai-sdk/{thread_id}/messages',
       operation: 'listAiSdkMessages',
       tag: 'ai-sdk',
       summary: 'The newest messages as UI messages, for a page that is opened again',
@@ -221,7 +221,7 @@ export function createAiSdkRoutes({
         }),
       },
       async handle({ caller, params }) {
-        const threadId = await threads.find(caller, params.id);
+        const threadId = await threads.find(caller, params.thread_id);
         if (threadId === null) return { status: 200, body: { messages: [] } };
         const { reader, messages, live } = await readStanding(caller, threadId);
         reader.close();
@@ -232,7 +232,7 @@ export function createAiSdkRoutes({
     }),
     route({
       method: 'POST',
-      path: '/api/v1/agent/ai-sdk/{id}/stop',
+      path: '/api/v1/agent/ai-sdk/{thread_id}/stop',
       operation: 'stopAiSdk',
       tag: 'ai-sdk',
       summary: 'Cancel the live turn of a chat, which leaving its stream does not',
@@ -240,7 +240,7 @@ export function createAiSdkRoutes({
       params: aiSdkParams,
       answers: { 202: z.object({ turn_id: z.uuid().nullable(), status: z.string() }) },
       async handle({ caller, params }) {
-        const threadId = await threads.get(caller, params.id);
+        const threadId = await threads.get(caller, params.thread_id);
         return { status: 202, body: await chat.cancel(caller, threadId, undefined) };
       },
     }),

@@ -26,7 +26,7 @@ export const aiSdkBody = z.looseObject({
 });
 export type AiSdkBody = z.output<typeof aiSdkBody>;
 
-export const aiSdkParams = z.object({ id: externalId });
+export const aiSdkParams = z.object({ thread_id: externalId });
 
 export interface NewWords {
   id: string;

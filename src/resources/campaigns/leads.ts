@@ -74,7 +74,7 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
       });
     },
 
-    /** What happened to one lead of the campaign, oldest first. Throws `NOT_FOUND`. */
+    /** What happened to one lead of the campaign, step by step. Throws `NOT_FOUND`. */
     events(caller: Caller, campaignId: string, campaignLeadId: string): Promise<z.output<typeof leadEvents>> {
       return database.within(caller.workspaceId, async (tx) => {
         await readCampaign(tx, caller, campaignId);
@@ -85,21 +85,22 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
           .executeTakeFirst();
         if (lead === undefined)
           throw new ServiceError('NOT_FOUND', 'There is no such lead in this campaign.');
-        const rows = await tx
-          .selectFrom('campaign_lead_events')
-          .selectAll()
-          .where('campaign_lead_id', '=', campaignLeadId)
-          .orderBy('occurred_at')
-          .orderBy('id')
-          .execute();
+        // That a mail was queued is what its row in the outbox says; the rest is kept as it happens.
+        const { rows } = await sql<EventRow>`
+          select id, event_type, step, occurred_at, metadata from (
+            select id, 'queued' as event_type, step, created_at as occurred_at, 0 as place,
+                   jsonb_build_object('outbox_id', id, 'due_at', due_at) as metadata
+              from outbox where campaign_lead_id = ${campaignLeadId}::uuid
+            union all
+            select id, event_type, step, occurred_at, 1, metadata
+              from campaign_lead_events where campaign_lead_id = ${campaignLeadId}::uuid
+          ) events order by step, place, occurred_at, id`.execute(tx);
         return leadEvents.parse({
           campaign_lead_id: campaignLeadId,
-          events: rows.map((row) => ({
-            event_id: row.id,
-            event_type: row.event_type,
-            step: row.step,
-            occurred_at: row.occurred_at.toISOString(),
-            metadata: row.metadata,
+          events: rows.map(({ id, occurred_at: at, ...row }) => ({
+            ...row,
+            event_id: id,
+            occurred_at: at.toISOString(),
           })),
         });
       });
@@ -143,6 +144,14 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
       });
     },
   };
+}
+
+interface EventRow {
+  id: string;
+  event_type: string;
+  step: number | null;
+  occurred_at: Date;
+  metadata: Record<string, unknown>;
 }
 
 const LEAD_COLUMNS = [

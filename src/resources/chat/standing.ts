@@ -4,7 +4,7 @@ import type { Caller } from '../../runtime/caller.ts';
 import type { Approval, JournalEvent, Message, TurnStatus } from '../../runtime/events.ts';
 import type { Journal, Reader } from '../../runtime/journal.ts';
 import { applyEvent, contentOf } from '../../runtime/reply.ts';
-import { factOf } from '../../wire/parts.ts';
+import { factOf, pendingIn } from '../../wire/parts.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 
 /** Messages that are looked at; older ones are left to the conversation's own pages. */
@@ -85,15 +85,6 @@ export function createStanding({
     standing.pending = pendingIn(standing.messages);
     return standing;
   };
-}
-
-/** The cards that wait in these messages, oldest first. */
-export function pendingIn(messages: readonly Message[]): Approval[] {
-  return messages
-    .flatMap((message) => message.parts)
-    .flatMap((part) =>
-      part.type === 'approval' && part.approval.status === 'pending' ? [part.approval] : [],
-    );
 }
 
 /** Brings the standing up to an event. */

@@ -51,6 +51,8 @@ export function createWatch({
       },
     });
     const stop = listener.onWakeup((wakeup) => {
+      // A client reads its lists again when it comes back.
+      if (wakeup.kind === 'missed') leave();
       if (wakeup.kind !== 'list' || wakeup.workspaceId !== caller.workspaceId) return;
       changed.add(wakeup.threadId);
       void tell();

@@ -27,28 +27,47 @@ select w.name, w.auto_spend_credits, w.approval_ttl_hours,
            from conversation_messages where conversation_id = $2 and turn_id <> $3 order by seq desc limit ${MESSAGES}) recent), '[]') as messages
   from workspaces w where w.id = $1`;
 
-/** Makes the reader: one statement in one round trip. */
+export interface ContextRow {
+  name: string;
+  auto_spend_credits: number;
+  approval_ttl_hours: number;
+  credits_spent: number;
+  messages: Message[];
+}
+
+export type ContextReader = ReturnType<typeof createContextReader>;
+
+/** Makes the reader: one statement, which for a new turn travels with its accept. */
 export function createContextReader({ appPool }: { appPool: pg.Pool }) {
-  return async (turn: LeasedTurn): Promise<StoredContext> => {
-    const { rows } = await runScoped<{
-      name: string;
-      auto_spend_credits: number;
-      approval_ttl_hours: number;
-      credits_spent: number;
-      messages: Message[];
-    }>(appPool, turn.workspaceId, {
-      name: 'turn_context',
-      text: READ,
-      values: [turn.workspaceId, turn.threadId, turn.turnId],
-    });
-    const row = rows[0];
-    if (row === undefined) throw new Error('the workspace is gone');
-    return {
-      workspaceName: row.name,
-      autoSpendCredits: row.auto_spend_credits,
-      approvalTtlHours: row.approval_ttl_hours,
-      creditsSpent: row.credits_spent,
-      messages: row.messages,
-    };
+  const kept = new WeakMap<LeasedTurn, ContextRow>();
+
+  function statement({ workspaceId, threadId, turnId }: TurnIds): pg.QueryConfig {
+    return { name: 'turn_context', text: READ, values: [workspaceId, threadId, turnId] };
+  }
+
+  return {
+    statement,
+
+    /** Keeps what was read with the accept for the run's first look. */
+    keep(turn: LeasedTurn, row: ContextRow | undefined): void {
+      if (row !== undefined) kept.set(turn, row);
+    },
+
+    async read(turn: LeasedTurn): Promise<StoredContext> {
+      let row = kept.get(turn);
+      // A later run of the turn looks anew.
+      kept.delete(turn);
+      row ??= (await runScoped<ContextRow>(appPool, turn.workspaceId, statement(turn))).rows[0];
+      if (row === undefined) throw new Error('the workspace is gone');
+      return {
+        workspaceName: row.name,
+        autoSpendCredits: row.auto_spend_credits,
+        approvalTtlHours: row.approval_ttl_hours,
+        creditsSpent: row.credits_spent,
+        messages: row.messages,
+      };
+    },
   };
 }
+
+type TurnIds = Pick<LeasedTurn, 'workspaceId' | 'threadId' | 'turnId'>;

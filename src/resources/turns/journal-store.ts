@@ -21,7 +21,7 @@ const APPEND = `
 with batch as (
   select * from jsonb_to_recordset($1::jsonb) as b(owner uuid, epoch int, ${EVENT_COLUMNS})
 ), owner as (
-  select t.id, t.lease_epoch, t.conversation_id, t.workspace_id from turns t
+  select t.id, t.lease_epoch, t.conversation_id, t.workspace_id, t.first_seq from turns t
    where (t.id, t.lease_epoch) in (select b.owner, b.epoch from batch b) and t.status = 'running'
      for share
 ), stored as (
@@ -36,7 +36,11 @@ with batch as (
   update conversations c set inbox_waiting = c.inbox_waiting - g.n
     from (select conversation_id, count(*)::int as n from gone group by conversation_id) g where c.id = g.conversation_id
 )
-select o.id, o.lease_epoch, pg_notify('overture', 'journal ' || o.conversation_id || ' ' || $3) from owner o`;
+select o.id, o.lease_epoch, pg_notify('overture', 'journal ' || o.conversation_id || ' ' || $3),
+       -- Behind the two events of the accept, which has told no list that a turn runs.
+       case when exists (select 1 from batch b where b.owner = o.id and b.seq_from = o.first_seq + 2)
+            then pg_notify('overture', 'list ' || o.workspace_id || ' ' || o.conversation_id) end
+  from owner o`;
 
 const READ = `
 select seq, seq_from, marks, turn_id, run_id, type, data, at from events

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import {
   type Queryable,
   retryDeadlocks,
-  runScoped,
+  runScopedWith,
   transact,
   whileDatabaseReturns,
 } from '../../db/pipeline.ts';
@@ -19,6 +19,7 @@ import type {
   TurnStore,
 } from '../../runtime/ports.ts';
 import { closeWaiting } from './close.ts';
+import type { ContextReader, ContextRow } from './context.ts';
 import { numberInbox } from './inbox.ts';
 import { findBegun } from './keys.ts';
 import { BLOCK, type LeaseNeeds, leaseTurn, toStored } from './lease.ts';
@@ -29,11 +30,17 @@ export interface TurnStoreNeeds extends LeaseNeeds {
   runtimePool: pg.Pool;
   /** The cards of a conversation that wait for a decision, for the refusal that names them. */
   pendingApprovals(client: Queryable, threadId: string): Promise<unknown[]>;
+  /** What a new turn's run reads first is read with its accept. */
+  context: Pick<ContextReader, 'statement' | 'keep'>;
 }
 
 const TITLE_LENGTH = 80;
 const PREVIEW_LENGTH = 160;
 
+/**
+ * It wakes nobody: transactions that notify commit one after the other, each with its own fsync, so 64 messages at once
+ * would wait for 64. The journal's next flush, or the settle where that is earlier, wakes the readers elsewhere.
+ */
 const ACCEPT = `
 with fresh as (
   insert into conversations (id, workspace_id, user_id, title, last_seq, last_message_preview)
@@ -60,8 +67,7 @@ with fresh as (
   insert into idempotency_keys (workspace_id, principal, route, key, body_hash, turn_id)
   select $2, $22, 'chat', $23, $24, $7 from conversation where $23::text is not null
 )
-select c.base, pg_notify('overture', 'list ' || $2 || ' ' || c.id), pg_notify('overture', 'journal ' || c.id || ' ' || $12)
-  from conversation c`;
+select c.base from conversation c`;
 
 const SETTLE = `
 with turn as (
@@ -174,7 +180,7 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         request.idempotency?.bodyHash ?? null,
       ],
     };
-    const accepted = (base: number, closed: boolean): Accepted => ({
+    const accepted = (base: number, closed: boolean): Extract<Accepted, { kind: 'new' }> => ({
       kind: 'new',
       closed,
       // The same moment as in the row: whoever reads it later is told the same.
@@ -202,7 +208,7 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         createdAt: at,
       },
     });
-    return { statement, accepted };
+    return { statement, ids: { workspaceId: request.caller.workspaceId, threadId, turnId }, accepted };
   }
 
   /** Why a message was not accepted; throws the refusal. */
@@ -275,12 +281,21 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
       try {
         if (request.supersede && request.threadId !== null)
           return await retryDeadlocks(() => acceptSuperseding(request));
-        const { statement, accepted } = prepare(request);
-        const { rows } = await retryDeadlocks(() =>
-          runScoped<{ base: string }>(appPool, request.caller.workspaceId, statement),
+        const { statement, ids, accepted } = prepare(request);
+        const { result, read } = await retryDeadlocks(() =>
+          runScopedWith<{ base: string }, ContextRow>(
+            appPool,
+            ids.workspaceId,
+            statement,
+            needs.context.statement(ids),
+          ),
         );
-        const base = rows[0]?.base;
-        if (base !== undefined) return accepted(Number(base), false);
+        const base = result.rows[0]?.base;
+        if (base !== undefined) {
+          const begun = accepted(Number(base), false);
+          needs.context.keep(begun.turn, read?.rows[0]);
+          return begun;
+        }
       } catch (error) {
         // Two unique indexes stand guard: one live turn a conversation, one turn an Idempotency-Key.
         if (!(error instanceof Error && 'code' in error && error.code === '23505')) throw error;
@@ -295,7 +310,8 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         const { rows } = await retryDeadlocks(() =>
           runtimePool.query<{ inbox_waiting: number }>(settleStatement(needs, turn, settlement)),
         );
-        if (rows.length > 0) return 'settled';
+        // Whoever leaves something holds the conversation's or the turn's row, so this number is not outrun.
+        if (rows[0] !== undefined) return rows[0].inbox_waiting > 0 ? 'inbox-waiting' : 'settled';
         const state = await runtimePool.query<{
           status: string;
           lease_epoch: number;
@@ -306,7 +322,7 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         if (row === undefined || row.lease_epoch !== turn.epoch) return 'lost';
         // An earlier try was committed although its answer got lost.
         if (row.status === settlement.status && Number(row.kept_seq) === lastSeq(settlement.rows))
-          return 'settled';
+          return 'inbox-waiting';
         if (row.status !== 'running') return 'lost';
         return row.decisions === turn.decisions ? 'cancel-requested' : 'decisions-waiting';
       });
@@ -363,7 +379,6 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     },
 
     async tellInbox(threadId) {
-      // The settle's own answer says whether anything waits only at its moment; asking again is one cheap read.
       const waiting = await runtimePool.query<{ workspace_id: string }>({
         name: 'inbox_waiting',
         text: `select workspace_id from conversations where id = $1 and inbox_waiting > 0`,

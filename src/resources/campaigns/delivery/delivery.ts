@@ -46,7 +46,9 @@ export type Begun =
   /** Its time came and it was kept here, or its recipient is suppressed: it is done. */
   | { kind: 'done' }
   /** Nothing was due after all. */
-  | { kind: 'nothing' };
+  | { kind: 'nothing' }
+  /** Mails of the mailbox could not leave in their window, which is closed: they need a new plan before anything goes. */
+  | { kind: 'late' };
 
 export type Delivery = ReturnType<typeof createDelivery>;
 
@@ -134,6 +136,8 @@ export function createDelivery(needs: DeliveryNeeds) {
         );
         const [mailbox] = box.rows;
         if (mailbox === undefined) return { kind: 'nothing' };
+        const late = await client.query(LATE, [claim.workspaceId, claim.address, new Date(at)]);
+        if (late.rowCount !== 0) return { kind: 'late' };
         const { rows } = await client.query<StartedRow>(BEGIN, [
           claim.workspaceId,
           claim.address,
@@ -216,6 +220,9 @@ export function createDelivery(needs: DeliveryNeeds) {
     },
   };
 }
+
+const LATE = `
+select 1 from outbox where workspace_id = $1 and mailbox = $2 and status = 'queued' and due_at <= $3 and due_until <= $3 limit 1`;
 
 /**
  * The first mail of the mailbox whose window is still open begins, or nothing does; and the mailbox is given back until

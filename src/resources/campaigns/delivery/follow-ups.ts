@@ -6,7 +6,7 @@ import type { Database, WorkspaceTransaction } from '../../../db/database.ts';
 import type { UnsubscribeLinks } from '../../unsubscribe/links.ts';
 import { type Content, contentSchema, hashLetter, writeLetter } from '../content.ts';
 import { type MailBatch, type NewMail, planMails, queueMails } from '../launch/enrol.ts';
-import { lockMailboxes, mailboxOf, readPlans, wakeMailboxes } from '../launch/occupancy.ts';
+import { lockMailboxes, mailboxOf, readPlans } from '../launch/occupancy.ts';
 import { createPlanner, type Planner, type SendRule } from '../launch/plan.ts';
 import { beginOf, type LeadFields, valuesOf } from '../launch/recipients.ts';
 import { type CampaignRow, instant, ruleOf } from '../rows.ts';
@@ -23,7 +23,7 @@ export type FollowUps = ReturnType<typeof createFollowUps>;
 
 /** What one transaction plans. */
 const BATCH = 500;
-/** Campaigns and mailboxes that one round looks at. */
+/** Campaigns that one round looks at. */
 const ROUND = 50;
 
 interface WaitingRow extends LeadFields {
@@ -68,7 +68,7 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
       const { sandbox } = content;
       const batch: MailBatch = { workspaceId, campaignId, launchId, rule, sandbox, mails };
       const slots = await planMails(tx, planner, batch, at);
-      await queueMails(tx, batch, slots, at, { links, newId });
+      await queueMails(tx, batch, slots, { links, newId });
       const planned = mails.flatMap((mail, index) => {
         const slot = slots[index];
         return slot == null
@@ -98,7 +98,6 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
       const apart = rows.map((row) => row.mail_id);
       const plan = (await readPlans(tx, planner, [mailbox], at, apart)).get(mailbox);
       const rules = new Map<string, SendRule>();
-      let first = Number.POSITIVE_INFINITY;
       const moved: Record<string, string>[] = [];
       for (const row of rows) {
         const rule = rules.get(row.id) ?? ruleOf(row);
@@ -113,7 +112,6 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
           await stopLead(tx, row.campaign_lead_id, 'failed', NO_PLACE);
           continue;
         }
-        first = Math.min(first, slot.dueAt);
         moved.push({
           id: row.mail_id,
           due_at: new Date(slot.dueAt).toISOString(),
@@ -131,7 +129,12 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
         update campaign_leads l set next_action_at = moved.due_at from moved where l.id = moved.campaign_lead_id`.execute(
         tx,
       );
-      if (moved.length > 0) await wakeMailboxes(tx, new Map([[mailbox, first]]));
+      // It was claimed to look at its first mail, which is another one now.
+      await sql`
+        update mailboxes set wake_at = coalesce(
+                 (select min(due_at) from outbox where workspace_id = ${workspaceId}::uuid and mailbox = ${mailbox} and status = 'queued'),
+                 'infinity')
+         where address = ${mailbox}`.execute(tx);
     });
   }
 
@@ -147,14 +150,7 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
       return more;
     },
 
-    /** Plans anew what could not leave in its window, some mailboxes at a time. */
-    async planLate(at: number): Promise<void> {
-      const { rows } = await runtimePool.query<{ workspace_id: string; address: string }>(
-        'select * from find_late_mailboxes($1, $2)',
-        [new Date(at), ROUND],
-      );
-      for (const row of rows) await replanMailbox(row.workspace_id, row.address, at);
-    },
+    replanMailbox,
   };
 }
 

@@ -6,7 +6,6 @@ import type { WorkspaceTransaction } from '../../../db/database.ts';
 import { formatMailbox } from '../../outbox/mailer.ts';
 import type { UnsubscribeLinks } from '../../unsubscribe/links.ts';
 import { type Letter, withLink } from '../content.ts';
-import { instant } from '../rows.ts';
 import { lockMailboxes, readPlans, wakeMailboxes } from './occupancy.ts';
 import type { Planner, SendRule, Slot } from './plan.ts';
 
@@ -55,19 +54,16 @@ export async function queueMails(
   tx: WorkspaceTransaction,
   batch: MailBatch,
   slots: readonly (Slot | null)[],
-  at: number,
   { links, newId }: { links: UnsubscribeLinks; newId(): string },
 ): Promise<void> {
   const first = new Map<string, number>();
   const rows: Record<string, unknown>[] = [];
-  const events: Record<string, unknown>[] = [];
   for (const [index, mail] of batch.mails.entries()) {
     const slot = slots[index];
     if (slot == null) continue;
     first.set(mail.mailbox, Math.min(first.get(mail.mailbox) ?? slot.dueAt, slot.dueAt));
     const id = newId();
     const { sender, step, variant, subject, body } = mail.letter;
-    const dueAt = new Date(slot.dueAt).toISOString();
     rows.push({
       id,
       campaign_lead_id: mail.campaignLeadId,
@@ -81,15 +77,8 @@ export async function queueMails(
       step,
       variant_label: variant.label,
       mailbox: mail.mailbox,
-      due_at: dueAt,
+      due_at: new Date(slot.dueAt).toISOString(),
       due_until: new Date(slot.dueUntil).toISOString(),
-    });
-    events.push({
-      id: newId(),
-      campaign_lead_id: mail.campaignLeadId,
-      step,
-      variant_label: variant.label,
-      metadata: { due_at: dueAt },
     });
   }
   for (const chunk of chunksOf(rows)) {
@@ -100,13 +89,6 @@ export async function queueMails(
         from json_to_recordset(${JSON.stringify(chunk)}::json) as m(id uuid, campaign_lead_id uuid, lead_id uuid,
           sender_profile_id uuid, from_address text, to_address text, subject text, body text, message_id text, step int,
           variant_label text, mailbox text, due_at timestamptz, due_until timestamptz)`.execute(tx);
-  }
-  for (const chunk of chunksOf(events)) {
-    await sql`
-      insert into campaign_lead_events (workspace_id, campaign_id, event_type, occurred_at, id, campaign_lead_id, step, variant_label, metadata)
-      select ${batch.workspaceId}::uuid, ${batch.campaignId}::uuid, 'queued', ${instant(at)}, e.*
-        from json_to_recordset(${JSON.stringify(chunk)}::json) as e(id uuid, campaign_lead_id uuid, step int,
-          variant_label text, metadata jsonb)`.execute(tx);
   }
   await wakeMailboxes(tx, first);
 }

@@ -157,8 +157,12 @@ export function createLaunches(needs: LaunchNeeds) {
         }),
       ),
     ]);
-    await queueMails(tx, batch, slots, at, { links, newId });
-    if (kind === 'resume') await completeIdle(tx, campaign.id);
+    await queueMails(tx, batch, slots, { links, newId });
+    await tx
+      .updateTable('campaign_leads')
+      .set({ status: 'completed', next_step: null, next_action_at: null })
+      .where('id', '=', sql<string>`any(${prepared.through}::uuid[])`)
+      .execute();
     await tx
       .updateTable('campaigns')
       .set({
@@ -436,16 +440,6 @@ async function countAsked(tx: WorkspaceTransaction, campaign: CampaignRow, add: 
   const { rows } = await sql<{ n: string }>`
     select count(*) as n from leads l where ${meantBy(campaign, add)}`.execute(tx);
   return Number(rows[0]?.n);
-}
-
-/** A lead whose further steps were taken out while the campaign was paused has nothing to wait for. */
-async function completeIdle(tx: WorkspaceTransaction, campaignId: string): Promise<void> {
-  await sql`
-    update campaign_leads l set status = 'completed', next_step = null, next_action_at = null
-     where l.campaign_id = ${campaignId}::uuid and l.status = 'active' and not exists (
-       select 1 from outbox o where o.campaign_lead_id = l.id and o.status in ('queued', 'sending'))`.execute(
-    tx,
-  );
 }
 
 function startsLater(campaign: CampaignRow, at: number): boolean {

@@ -38,6 +38,8 @@ export interface Prepared {
   content: Content;
   ready: Ready[];
   leftOut: LeftOut[];
+  /** Enrolled leads (by their id in the campaign) for which no step is left. */
+  through: string[];
   /** Worst first. */
   findings: Finding[];
   report: LaunchReport;
@@ -62,7 +64,7 @@ export async function prepareWithin(
   const { content } = resolved;
   const rule = ruleOf(campaign);
   const planner = createPlanner();
-  const rows = await leadRowsWithin(tx, campaign, act, content.sandbox);
+  const { rows, through } = await leadRowsWithin(tx, campaign, act, content.sandbox);
   const findings = [...resolved.findings, ...contentFindings(content), ...ruleFindings(rule)];
   findings.push(...(await campaignFindings(tx, campaign, act, rows.length, at)));
   if (!needs.links) {
@@ -122,7 +124,18 @@ export async function prepareWithin(
     last_send_at: plan.last === null ? null : new Date(plan.last).toISOString(),
   };
   const stands = standsOf(campaign, act, content, ready, leftOut);
-  return { kind: act.kind, campaign, rule, content, ready, leftOut, findings: sorted, report, stands };
+  return {
+    kind: act.kind,
+    campaign,
+    rule,
+    content,
+    ready,
+    leftOut,
+    through,
+    findings: sorted,
+    report,
+    stands,
+  };
 }
 
 async function campaignFindings(

@@ -44,6 +44,8 @@ export interface LeftOut {
 /** A lead as an act finds it. */
 export interface LeadRow extends LeadFields {
   lead_id: string;
+  dataset_id: string;
+  row_index: number;
   address: string;
   campaign_lead_id: string | null;
   position: number | null;
@@ -52,7 +54,9 @@ export interface LeadRow extends LeadFields {
   /** When the step before left. */
   left_at: Date | null;
   suppressed: boolean;
+  /** Whether a mail outside this campaign went to the address. */
   contacted: boolean;
+  /** Whether another lead of this campaign has the address and was written to. */
   in_campaign: boolean;
 }
 
@@ -69,57 +73,183 @@ export interface LeadFields {
   data: Record<string, unknown>;
 }
 
-/** The leads that an act is about, in the order in which they are written to. */
+/**
+ * The leads that an act is about, in the order in which they are written to; and those of a resumption for which no step
+ * is left, as steps were taken out. Plain reads that are put together here: a
+ * campaign is made and launched before PostgreSQL has statistics of its rows, and joins of them are planned badly then.
+ */
 export async function leadRowsWithin(
   tx: WorkspaceTransaction,
   campaign: CampaignRow,
   act: LaunchAct,
   sandbox: boolean,
-): Promise<LeadRow[]> {
-  const { rows } = await sql<LeadRow>`
-    with meant as (${meantBy(campaign, act)})
-    select l.id as lead_id, l.email, l.address, l.first_name, l.last_name, l.company, l.title, l.city, l.country,
-           l.website, l.phone, l.data, cl.id as campaign_lead_id, cl.position, m.step,
-           (select o.started_at from outbox o where o.campaign_lead_id = cl.id and o.step = m.step - 1) as left_at,
-           exists (select 1 from suppression_entries s
-                    where s.workspace_id = ${campaign.workspace_id}::uuid and s.email = l.address) as suppressed,
-           exists (select 1 from outbox o
-                    where o.workspace_id = ${campaign.workspace_id}::uuid and o.address = l.address
-                      and o.campaign_id is distinct from ${campaign.id}::uuid and o.status <> 'failed'
-                      and (${sandbox} or not (o.keep or o.status = 'sandbox'))) as contacted,
-           exists (select 1 from outbox o
-                    where o.workspace_id = ${campaign.workspace_id}::uuid and o.address = l.address
-                      and o.campaign_id = ${campaign.id}::uuid
-                      and o.campaign_lead_id is distinct from cl.id) as in_campaign
-      from meant m join leads l on l.id = m.lead_id
-      left join campaign_leads cl on cl.campaign_id = ${campaign.id}::uuid and cl.lead_id = l.id
-     order by cl.position nulls last, l.dataset_id, l.row_index, l.id`.execute(tx);
-  return rows;
+): Promise<{ rows: LeadRow[]; through: string[] }> {
+  const enrolled = await enrolledWithin(tx, campaign);
+  const mails = act.kind === 'resume' ? await mailsWithin(tx, campaign) : new Map<string, MailState>();
+  const steps = new Map<string, number>();
+  const through: string[] = [];
+  if (act.kind === 'resume') {
+    for (const one of enrolled.values()) {
+      if (one.status !== 'pending' && one.status !== 'active') continue;
+      const mail = mails.get(one.id);
+      const step = one.status === 'pending' ? 1 : (mail?.queued ?? one.next_step);
+      if (step !== null && step <= campaign.steps.length) steps.set(one.lead_id, step);
+      // A lead whose mail is on its way at this moment has no next step yet; it gets it when that mail is settled.
+      else if (mail?.sending !== true) through.push(one.id);
+    }
+  }
+  const found = await meantWithin(tx, campaign, act, enrolled, [...steps.keys()]);
+  const addresses = [...new Set(found.map((lead) => lead.address))];
+  const suppressed = await suppressedWithin(tx, addresses);
+  const written = await writtenWithin(tx, campaign, addresses, sandbox);
+  const rows = found
+    .map((lead): LeadRow => {
+      const own = enrolled.get(lead.lead_id);
+      const known = written.get(lead.address);
+      return {
+        ...lead,
+        campaign_lead_id: own?.id ?? null,
+        position: own?.position ?? null,
+        step: steps.get(lead.lead_id) ?? 1,
+        left_at: (own === undefined ? undefined : mails.get(own.id)?.left) ?? null,
+        suppressed: suppressed.has(lead.address),
+        contacted: known?.elsewhere ?? false,
+        in_campaign: known?.here.some((id) => id !== own?.id) ?? false,
+      };
+    })
+    .sort(inOrder);
+  return { rows, through };
 }
 
-function meantBy(campaign: CampaignRow, act: LaunchAct): RawBuilder<unknown> {
-  const inDataset = (datasetId: string) =>
-    sql`select id as lead_id, 1 as step from leads where workspace_id = ${campaign.workspace_id}::uuid and dataset_id = ${datasetId}::uuid`;
+interface EnrolledRow {
+  id: string;
+  lead_id: string;
+  position: number;
+  status: string;
+  next_step: number | null;
+}
+
+async function enrolledWithin(
+  tx: WorkspaceTransaction,
+  campaign: CampaignRow,
+): Promise<Map<string, EnrolledRow>> {
+  const rows = await tx
+    .selectFrom('campaign_leads')
+    .select(['id', 'lead_id', 'position', 'status', 'next_step'])
+    .where('campaign_id', '=', campaign.id)
+    .execute();
+  return new Map(rows.map((row) => [row.lead_id, row]));
+}
+
+interface MailState {
+  /** The step whose mail waits. */
+  queued: number | null;
+  /** When the newest mail that left did so. */
+  left: Date | null;
+  /** Whether one is on its way. */
+  sending: boolean;
+}
+
+/** The mails of a campaign by its leads. */
+async function mailsWithin(tx: WorkspaceTransaction, campaign: CampaignRow): Promise<Map<string, MailState>> {
+  const rows = await tx
+    .selectFrom('outbox')
+    .select(['campaign_lead_id', 'step', 'status', 'started_at'])
+    .where('campaign_id', '=', campaign.id)
+    .execute();
+  const states = new Map<string, MailState>();
+  for (const { campaign_lead_id: id, step, status, started_at: left } of rows) {
+    const state = states.get(id ?? '') ?? { queued: null, left: null, sending: false };
+    if (status === 'sending') state.sending = true;
+    if (status === 'queued') state.queued = step;
+    else if (left !== null && (state.left === null || left > state.left)) state.left = left;
+    states.set(id ?? '', state);
+  }
+  return states;
+}
+
+type FoundLead = LeadFields & Pick<LeadRow, 'lead_id' | 'dataset_id' | 'row_index' | 'address'>;
+
+async function meantWithin(
+  tx: WorkspaceTransaction,
+  campaign: CampaignRow,
+  act: LaunchAct,
+  enrolled: ReadonlyMap<string, EnrolledRow>,
+  goingOn: readonly string[],
+): Promise<FoundLead[]> {
+  const select = (condition: RawBuilder<unknown>) =>
+    sql<FoundLead>`
+    select id as lead_id, dataset_id, row_index, email, address, first_name, last_name, company, title, city, country,
+           website, phone, data
+      from leads where ${condition}`.execute(tx);
+  const ofIds = async (ids: readonly string[]) =>
+    ids.length === 0 ? [] : (await select(sql`id = any(${ids}::uuid[])`)).rows;
+  const ofDataset = async (id: string) =>
+    (await select(sql`workspace_id = ${campaign.workspace_id}::uuid and dataset_id = ${id}::uuid`)).rows;
   switch (act.kind) {
-    case 'launch':
-      return sql`${inDataset(campaign.dataset_id)}
-        union select lead_id, 1 from campaign_leads where campaign_id = ${campaign.id}::uuid`;
+    case 'launch': {
+      const own = await ofDataset(campaign.dataset_id);
+      const known = new Set(own.map((lead) => lead.lead_id));
+      return [...own, ...(await ofIds([...enrolled.keys()].filter((id) => !known.has(id))))];
+    }
     case 'leads': {
-      const meant =
-        act.add.dataset_id === undefined
-          ? sql`select id as lead_id, 1 as step from leads where id = any(${act.add.lead_ids ?? []}::uuid[])`
-          : inDataset(act.add.dataset_id);
-      return sql`select * from (${meant}) new where not exists (
-        select 1 from campaign_leads old where old.campaign_id = ${campaign.id}::uuid and old.lead_id = new.lead_id)`;
+      const { dataset_id: datasetId, lead_ids: ids = [] } = act.add;
+      const meant = datasetId === undefined ? await ofIds([...new Set(ids)]) : await ofDataset(datasetId);
+      return meant.filter((lead) => !enrolled.has(lead.lead_id));
     }
     case 'resume':
-      // A lead whose mail is on its way at this moment has no next step yet; it gets it when that mail is settled.
-      return sql`select * from (
-        select cl.lead_id, case when cl.status = 'pending' then 1 else coalesce(
-                 (select o.step from outbox o where o.campaign_lead_id = cl.id and o.status = 'queued'), cl.next_step) end as step
-          from campaign_leads cl where cl.campaign_id = ${campaign.id}::uuid and cl.status in ('pending', 'active')
-        ) under_way where step <= ${campaign.steps.length}`;
+      return ofIds(goingOn);
   }
+}
+
+async function suppressedWithin(
+  tx: WorkspaceTransaction,
+  addresses: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await sql<{ email: string }>`
+    select email from suppression_entries where email = any(${addresses}::text[])`.execute(tx);
+  return new Set(rows.map((row) => row.email));
+}
+
+/** What was written to these addresses: outside the campaign, and by which of its leads. What is only kept does not count for what leaves. */
+async function writtenWithin(
+  tx: WorkspaceTransaction,
+  campaign: CampaignRow,
+  addresses: readonly string[],
+  sandbox: boolean,
+): Promise<Map<string, { elsewhere: boolean; here: string[] }>> {
+  const { rows } = await sql<{
+    address: string;
+    campaign_id: string | null;
+    campaign_lead_id: string | null;
+    kept: boolean;
+  }>`
+    select address, campaign_id, campaign_lead_id, (keep or status = 'sandbox') as kept from outbox
+     where workspace_id = ${campaign.workspace_id}::uuid and address = any(${addresses}::text[]) and status <> 'failed'`.execute(
+    tx,
+  );
+  const written = new Map<string, { elsewhere: boolean; here: string[] }>();
+  for (const row of rows) {
+    const known = written.get(row.address) ?? { elsewhere: false, here: [] };
+    if (row.campaign_id !== campaign.id) known.elsewhere ||= sandbox || !row.kept;
+    else if (row.campaign_lead_id !== null) known.here.push(row.campaign_lead_id);
+    written.set(row.address, known);
+  }
+  return written;
+}
+
+/** Those that are enrolled in their order, then the new ones in the order of their files. */
+function inOrder(one: LeadRow, other: LeadRow): number {
+  return (
+    (one.position ?? Number.MAX_SAFE_INTEGER) - (other.position ?? Number.MAX_SAFE_INTEGER) ||
+    compare(one.dataset_id, other.dataset_id) ||
+    one.row_index - other.row_index ||
+    compare(one.lead_id, other.lead_id)
+  );
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
 }
 
 /** Parts the leads: who is written to, with every text of theirs, and who is not, with the first reason that holds. */

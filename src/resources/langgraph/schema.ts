@@ -1,0 +1,206 @@
+/** What LangGraph's clients send: of it only the new words and the decisions are taken. */
+
+import { z } from 'zod';
+import { ServiceError } from '../../errors.ts';
+import { type Approval, DECISIONS } from '../../runtime/events.ts';
+import { ASSISTANT_ID, GRAPH, interruptId } from '../../wire/langgraph.ts';
+import { STREAM_MODES, type StreamMode } from '../../wire/langgraph-v1.ts';
+import type { CardAnswer } from '../chat/answers.ts';
+import { externalId } from '../external-threads/external-threads.ts';
+import { line } from '../text.ts';
+
+/** Clients may send their messages again, of which all but the last is dropped. */
+export const LANG_GRAPH_BODY_LIMIT = 4 * 1024 * 1024;
+
+export const threadParams = z.object({ thread_id: externalId });
+export const runParams = z.object({ thread_id: externalId, run_id: z.uuid() });
+
+const strategy = z.enum(['reject', 'rollback', 'interrupt', 'enqueue']).nullish();
+
+/** One mode, or several. */
+export const streamModes = z.union([z.string(), z.array(z.string())]).nullish();
+
+export const runBody = z.looseObject({
+  assistant_id: z.string(),
+  input: z.unknown().optional(),
+  command: z.looseObject({ resume: z.unknown().optional(), goto: z.unknown().optional() }).nullish(),
+  stream_mode: streamModes,
+  multitask_strategy: strategy,
+  if_not_exists: z.enum(['reject', 'create']).nullish(),
+});
+export type RunBody = z.output<typeof runBody>;
+
+export const createThreadBody = z.looseObject({
+  thread_id: externalId.nullish(),
+  if_exists: z.enum(['raise', 'do_nothing']).nullish(),
+});
+
+export const searchThreadsBody = z.looseObject({
+  metadata: z.record(z.string(), z.unknown()).nullish(),
+  limit: z.int().min(1).max(100).nullish(),
+  offset: z.int().min(0).max(100_000).nullish(),
+  status: z.string().nullish(),
+});
+
+export const streamQuery = z.looseObject({ stream_mode: streamModes });
+export const runsQuery = z.looseObject({
+  limit: z.coerce.number().int().min(1).max(100).default(10),
+  offset: z.coerce.number().int().min(0).max(100_000).default(0),
+  status: z.string().optional(),
+});
+export const cancelQuery = z.looseObject({ wait: z.string().optional() });
+
+export const commandBody = z.looseObject({
+  id: z.int().nullish(),
+  method: z.string(),
+  params: z.looseObject({}).default({}),
+});
+
+export const runStartParams = z.looseObject({
+  assistant_id: z.string().optional(),
+  input: z.unknown().optional(),
+  multitaskStrategy: strategy,
+  multitask_strategy: strategy,
+});
+
+export const respondParams = z.looseObject({
+  interrupt_id: z.string().optional(),
+  response: z.unknown().optional(),
+  responses: z.array(z.looseObject({ interrupt_id: z.string(), response: z.unknown() })).optional(),
+});
+
+export const eventsBody = z.looseObject({
+  channels: z.array(z.string()).min(1).max(50),
+  namespaces: z.array(z.array(z.string())).optional(),
+  since: z.int().min(0).optional(),
+});
+
+/** The modes that are told of those that were asked for. */
+export function modesOf(asked: z.output<typeof streamModes>): Set<StreamMode> {
+  const names = asked == null ? ['values'] : typeof asked === 'string' ? asked.split(',') : asked;
+  const told = STREAM_MODES.filter((mode) => names.includes(mode));
+  // The older mode's own frames are not told; the newer one's are what its readers need.
+  return new Set<StreamMode>(names.includes('messages') ? [...told, 'messages-tuple'] : told);
+}
+
+/** Throws `NOT_FOUND` where another assistant is named than the one there is. */
+export function requireAssistant(name: string | undefined): void {
+  if (name === undefined || ASSISTANTS.includes(name)) return;
+  throw new ServiceError('NOT_FOUND', `There is no assistant ${name.slice(0, 100)}. Use "${GRAPH}".`);
+}
+
+/** What the assistant may be called: "agent" is what most clients are set to. */
+export const ASSISTANTS = [GRAPH, 'agent', ASSISTANT_ID];
+
+export interface NewWords {
+  id: string | null;
+  text: string;
+}
+
+const block = z.union([z.string(), z.looseObject({ type: z.literal('text'), text: z.string() })]);
+const message = z.union([
+  z.string().transform((text) => ({ role: 'human', id: undefined, content: text })),
+  z
+    .looseObject({
+      type: z.string().optional(),
+      role: z.string().optional(),
+      id: z.string().nullish(),
+      content: z.unknown(),
+      kwargs: z.looseObject({}).optional(),
+    })
+    .transform(({ type, role, id, content, kwargs }) => ({
+      role: role ?? type ?? 'human',
+      id: id ?? (typeof kwargs?.id === 'string' ? kwargs.id : undefined),
+      content: content ?? kwargs?.content,
+    })),
+]);
+const input = z.union([
+  z.string().transform((text) => [{ role: 'human', id: undefined, content: text as unknown }]),
+  z.looseObject({ messages: z.union([z.array(message), message.transform((one) => [one])]) }).transform((one) => one.messages),
+]);
+
+/** The user's words in an input; null where it has none. Throws `VALIDATION_ERROR` where they are no text. */
+export function wordsOf(sent: unknown): NewWords | null {
+  const messages = input.safeParse(sent);
+  const last = messages.success ? messages.data.at(-1) : undefined;
+  if (last === undefined || !['human', 'user'].includes(last.role)) return null;
+  const content = z.union([z.string(), z.array(block)]).safeParse(last.content);
+  if (!content.success) throw faulty(['input', 'messages'], 'A message can hold text only.');
+  const text =
+    typeof content.data === 'string'
+      ? content.data
+      : content.data.map((part) => (typeof part === 'string' ? part : part.text)).join('\n');
+  if (text.trim() === '') throw faulty(['input', 'messages'], 'The message is empty.');
+  const id = line.min(1).max(100).safeParse(last.id);
+  return { id: id.success ? id.data : null, text };
+}
+
+const action = z.looseObject({ args: z.record(z.string(), z.unknown()) });
+const decision = z.looseObject({
+  type: z.enum(DECISIONS),
+  editedAction: action.optional(),
+  edited_action: action.optional(),
+  message: z.string().max(2000).nullish(),
+  args_hash: z.string().optional(),
+});
+const decisions = z.looseObject({ decisions: z.array(decision).min(1).max(50) });
+const answer = z.union([
+  decisions.transform((one) => one.decisions),
+  decision.transform((one) => [one]),
+  z.boolean().transform((yes) => [decision.parse({ type: yes ? 'approve' : 'reject' })]),
+]);
+
+/**
+ * The answers in a resume, which is one for all that waits, or a map from interrupt ids. Strict in any case: an answer
+ * that does not fit what waits is refused. Throws `NOTHING_PENDING` or `VALIDATION_ERROR`.
+ */
+export function answersOf(resume: unknown, pending: readonly Approval[]): CardAnswer[] {
+  const bare = answer.safeParse(resume);
+  if (bare.success) return answersTo(pending, bare.data);
+  const map = z.record(z.string(), answer).safeParse(resume);
+  if (!map.success || Object.keys(map.data).length === 0) {
+    throw faulty(
+      ['command', 'resume'],
+      'Answer with {"decisions": [{"type": "approve" | "edit" | "reject", …}]}, one for each action, or a map from interrupt ids to that.',
+    );
+  }
+  return Object.entries(map.data).flatMap(([id, given]) => answersTo(cardsOf(id, pending), given));
+}
+
+/** The cards that an interrupt stands for; all of them must still wait. */
+function cardsOf(id: string, pending: readonly Approval[]): Approval[] {
+  const cards = pending.filter((approval) => id.split('.').includes(approval.approval_id));
+  if (cards.length > 0 && interruptId(cards.map((card) => card.approval_id)) === id) return cards;
+  throw new ServiceError(
+    'NOTHING_PENDING',
+    'This interrupt does not wait any more, or not as it was shown. Read the thread again.',
+    { facts: { approvals: pending } },
+  );
+}
+
+function answersTo(cards: readonly Approval[], given: z.output<typeof decision>[]): CardAnswer[] {
+  if (cards.length === 0)
+    throw new ServiceError('NOTHING_PENDING', 'Nothing waits for a decision in this thread.');
+  if (cards.length !== given.length) {
+    throw faulty(['command', 'resume', 'decisions'], `${cards.length} decisions are needed, one for each action.`);
+  }
+  return cards.map((card, index): CardAnswer => {
+    const { type, editedAction, edited_action, message: words, args_hash } = given[index] ?? { type: 'reject' };
+    const edited = editedAction ?? edited_action;
+    if (type === 'edit' && edited === undefined) {
+      throw faulty(['command', 'resume', 'decisions', index], 'An edit needs the edited action.');
+    }
+    return {
+      approvalId: card.approval_id,
+      decision: type,
+      reason: words ?? undefined,
+      ...(type === 'edit' ? { args: edited?.args, argsHash: args_hash } : {}),
+    };
+  });
+}
+
+export function faulty(loc: (string | number)[], msg: string): ServiceError {
+  return new ServiceError('VALIDATION_ERROR', msg, {
+    details: [{ loc: ['body', ...loc], msg, type: 'unsupported' }],
+  });
+}
