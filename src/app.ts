@@ -69,6 +69,8 @@ import { createHealthRoutes } from './resources/health/routes.ts';
 import { createIdempotencyStore } from './resources/idempotency/store.ts';
 import { createIdentities } from './resources/identity/identities.ts';
 import { createIdentityRoutes } from './resources/identity/routes.ts';
+import { createLangGraphRoutes } from './resources/langgraph/routes.ts';
+import { createRuns } from './resources/langgraph/runs.ts';
 import { createBatches } from './resources/lead-finder/batches.ts';
 import { createLeadFinder } from './resources/lead-finder/lead-finder.ts';
 import { createOwnData } from './resources/lead-finder/own-data.ts';
@@ -387,6 +389,7 @@ export async function createApp({
     ...createChatRoutes({ chat, approvals, watch, streams }),
     ...createAgUiRoutes(foreign),
     ...createAiSdkRoutes(foreign),
+    ...createLangGraphRoutes({ ...foreign, conversations, runs: createRuns({ appPool }), version: VERSION }),
     ...createConversationRoutes(conversations),
     ...createDatasetRoutes(datasets),
     ...createLeadRoutes(leads),

@@ -60,7 +60,7 @@ function unauthorized(): ServiceError {
 /** Makes the function that names the caller of a request; throws `UNAUTHORIZED` or `ORIGIN_REFUSED`. */
 export function createAuthenticate({ mode, identities, verifyToken }: AuthenticateNeeds) {
   return async function authenticate(incoming: IncomingMessage): Promise<Caller> {
-    const header = incoming.headers.authorization;
+    const header = incoming.headers.authorization ?? keyHeaderOf(incoming);
     if (header === undefined) {
       if (mode !== 'dev') throw unauthorized();
       refuseForeignReach(incoming);
@@ -98,6 +98,12 @@ export function createAuthenticate({ mode, identities, verifyToken }: Authentica
     await identities.ensureWorkspace(claims.workspaceId, claims.email ?? claims.userId);
     return { ...claims, kind: 'person', scopes: null, sandbox: false, keyId: null };
   };
+}
+
+/** LangGraph's clients send a key in a header of their own; a key of another service, from their environment, is not ours. */
+function keyHeaderOf(incoming: IncomingMessage): string | undefined {
+  const key = incoming.headers['x-api-key']?.toString();
+  return key?.startsWith('bav_') === true ? `Bearer ${key}` : undefined;
 }
 
 /** What is stored of a key: it has 256 random bits, so a plain SHA-256 is enough. */

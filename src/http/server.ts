@@ -123,13 +123,13 @@ function allowOrigin(needs: HttpNeeds, context: Context): boolean {
   context.set('Access-Control-Allow-Origin', origin);
   context.set(
     'Access-Control-Expose-Headers',
-    'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Reset, Idempotency-Replayed, Location, Content-Location, Content-Disposition',
+    'X-Request-Id, X-Thread-Id, X-Turn-Id, X-Run-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Reset, Idempotency-Replayed, Location, Content-Location, Content-Disposition, X-Pagination-Total',
   );
   if (context.method !== 'OPTIONS' || context.get('Access-Control-Request-Method') === '') return false;
   context.set('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE');
   context.set(
     'Access-Control-Allow-Headers',
-    'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Overture-Client',
+    'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Overture-Client, X-Api-Key, X-Auth-Scheme, X-AI-SDK-Version, Mcp-Protocol-Version',
   );
   context.set('Access-Control-Max-Age', '600');
   context.status = 204;

@@ -27,30 +27,43 @@ export type Streams = ReturnType<typeof createStreams>;
 export function createStreams({ clock, draining, stillHolds }: StreamsNeeds) {
   const open = new Map<string, number>();
 
-  /** Opens a stream for the caller; throws `TOO_MANY_STREAMS`. `gone` aborts when the client has left. */
-  return (
-    caller: Caller,
-    gone: AbortSignal,
-    headers: Record<string, string>,
-    telling: StreamTelling,
-  ): { status: 200; stream: Readable; headers: Record<string, string> } => {
+  /** Counts one more stream of the caller until the client has left; throws `TOO_MANY_STREAMS`. */
+  function admit(caller: Caller, gone: AbortSignal): void {
     const principal = `${caller.workspaceId} ${principalOf(caller)}`;
     const count = (open.get(principal) ?? 0) + 1;
     if (count > STREAMS_EACH) {
-      telling.reader.close();
       throw new ServiceError(
         'TOO_MANY_STREAMS',
         `At most ${STREAMS_EACH} streams may be open at once. Close one, or share one.`,
         { headers: { 'retry-after': '5' }, facts: { limit: 'streams' } },
       );
     }
+    // Who left while the stream was made ready is not told of any more.
+    if (gone.aborted) return;
     open.set(principal, count);
     gone.addEventListener('abort', () => {
       const left = (open.get(principal) ?? 1) - 1;
       if (left === 0) open.delete(principal);
       else open.set(principal, left);
     });
+  }
+
+  /** Opens a stream for the caller; throws `TOO_MANY_STREAMS`. `gone` aborts when the client has left. */
+  function tell(
+    caller: Caller,
+    gone: AbortSignal,
+    headers: Record<string, string>,
+    telling: StreamTelling,
+  ): { status: 200; stream: Readable; headers: Record<string, string> } {
+    try {
+      admit(caller, gone);
+    } catch (error) {
+      telling.reader.close();
+      throw error;
+    }
     const body = createEventStream({ ...telling, clock, draining, mayGoOn: () => stillHolds(caller) });
     return { status: 200, stream: body, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
-  };
+  }
+
+  return Object.assign(tell, { admit });
 }

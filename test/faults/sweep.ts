@@ -346,9 +346,10 @@ export async function openSweep(): Promise<Sweep> {
     for (const address of addresses) {
       const taken = smtp.takenFor(address);
       const sends = scenario !== SCENARIOS.tool && scenario.decision !== 'reject';
-      const expected = sends ? 1 + (scenario.drops ?? 0) : 0;
-      claim(taken.length === expected, `${taken.length} mails to ${address}`);
-      claim(!sends || taken.length <= 1 + retries, `${taken.length} mails with ${retries} retries`);
+      claim(taken.length >= (sends ? 1 : 0), 'no mail was sent');
+      // Each "retry" allows one more; without one there is one mail, or none.
+      claim(taken.length <= (sends ? 1 + retries : 0), `${taken.length} mails with ${retries} retries`);
+      if (scenario.drops === undefined) claim(taken.length <= 1, `${taken.length} mails to ${address}`);
       if (scenario.decision === 'edit')
         claim(
           taken.every(({ text }) => text.startsWith(EDITED)),

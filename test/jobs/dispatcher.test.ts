@@ -240,11 +240,15 @@ describe('the dispatcher', () => {
 
   it('sends no next mail that reads differently from what was approved', async () => {
     await launched(2, { steps: [STEP, stepOf(2, 1)] });
-    await stage.runUntil(MONDAY + HOUR);
     await stage.rows(`update leads set first_name = 'Mallory' where email = 'person0@acme.example'`);
     await stage.rows(`update leads set city = 'Oslo' where email = 'person1@acme.example'`);
     await stage.runUntil(MONDAY + 5 * DAY);
-    expect(stage.mailer.sent.map(({ mail }) => mail.to)).not.toContain('mallory');
+    expect(stage.mailer.sent.map(({ mail }) => mail.to)).toEqual([
+      'person0@acme.example',
+      'person1@acme.example',
+      'person1@acme.example',
+    ]);
+    expect(stage.mailer.sent.map(({ mail }) => mail.text).join()).not.toContain('Mallory');
     expect(await leadStates()).toEqual(['failed', 'completed']);
   });
 
@@ -281,32 +285,38 @@ describe('the dispatcher', () => {
   });
 
   it('never sends a mail again whose fate nobody knows, but hears late news of it', async () => {
-    await launched(2, { steps: [STEP, stepOf(2, 1)] });
+    await launched(3, { steps: [STEP, stepOf(2, 1)] });
     const { promise: answer, resolve: answers } = Promise.withResolvers<MailOutcome>();
-    stage.mailer.outcome((mail) =>
-      mail.to.startsWith('person0')
-        ? answer
-        : { state: 'unknown', error: { code: 'EFFECT_UNKNOWN', message: 'Lost.', retryable: false } },
-    );
+    const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>();
+    stage.mailer.outcome((mail) => {
+      if (!mail.to.startsWith('person0'))
+        return { state: 'unknown', error: { code: 'EFFECT_UNKNOWN', message: 'Lost.', retryable: false } };
+      isAsked();
+      return answer;
+    });
     const slow = stage.dispatcher({ owner: 'slow' });
     stage.clock.set(MONDAY + HOUR);
     await slow.round();
+    // A round ends before its mails do: only a mail that has begun can be lost.
+    await asked;
     // Its lease runs out while the process still waits for the server.
     stage.clock.set(MONDAY + HOUR + 2 * MINUTE);
     await stage.dispatch();
-    expect((await outbox()).map((mail) => mail.status)).toEqual(['unknown', 'queued']);
-    await stage.runUntil(MONDAY + HOUR + 10 * MINUTE);
-    expect(await leadStates()).toEqual(['unknown', 'unknown']);
+    expect((await outbox()).map((mail) => mail.status)).toEqual(['unknown', 'queued', 'queued']);
+    await stage.runUntil(MONDAY + HOUR + 9 * MINUTE);
+    expect(await leadStates()).toEqual(['unknown', 'unknown', 'active']);
     answers({ state: 'done', providerRef: '250 ok' });
     await slow.idle();
-    expect((await outbox()).map((mail) => mail.status)).toEqual(['sent', 'unknown']);
-    expect(await leadStates()).toEqual(['active', 'unknown']);
+    expect((await outbox()).map((mail) => mail.status)).toEqual(['sent', 'unknown', 'queued']);
+    expect(await leadStates()).toEqual(['active', 'unknown', 'active']);
     stage.mailer.outcome(null);
     await stage.runUntil(MONDAY + 5 * DAY);
     expect(stage.mailer.sent.map(({ mail }) => mail.to)).toEqual([
       'person0@acme.example',
       'person1@acme.example',
+      'person2@acme.example',
       'person0@acme.example',
+      'person2@acme.example',
     ]);
   });
 

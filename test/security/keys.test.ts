@@ -2,13 +2,25 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
+import { createStreams } from '../../src/http/streams.ts';
 import { type Caller, SCOPES } from '../../src/runtime/caller.ts';
 import { type Mailing, openMailing, sendEmail } from '../support/mailing.ts';
 import { createPerson, JWT_ENVIRONMENT, type Person, personOf } from '../support/people.ts';
-import type { ServiceHere } from '../support/service.ts';
+import { realClock, type ServiceHere } from '../support/service.ts';
 
 const ID = '019a0000-0000-7000-8000-0000000000fe';
 const WORKSPACE = '019a0000-0000-7000-8000-00000000000a';
+
+const CALLER: Caller = {
+  workspaceId: WORKSPACE,
+  userId: 'eve',
+  kind: 'api_key',
+  scopes: null,
+  sandbox: false,
+  email: null,
+  keyId: ID,
+  plan: 'standard',
+};
 
 let stage: Mailing;
 let service: ServiceHere;
@@ -194,6 +206,43 @@ describe('a key', () => {
   });
 });
 
+describe('open streams', () => {
+  it('are counted for each principal, of every kind, until they are closed', async () => {
+    const person = await createPerson(service.url, { user: 'streamer' });
+    const { thread_id } = await person.post('/api/v1/agent/conversations', {});
+    const leave = new AbortController();
+    const open = (path: string, signal: AbortSignal = leave.signal) =>
+      fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${person.token}` }, signal });
+    const paths = ['/api/v1/agent/stream', `/api/v1/agent/conversations/${thread_id}/stream`];
+    const all = await Promise.all(Array.from({ length: 200 }, (_, index) => open(paths[index % 2] ?? '')));
+    expect(new Set(all.map((answer) => answer.status))).toEqual(new Set([200]));
+    for (const path of paths) {
+      const refused = await person.ask('GET', path);
+      expect(refused).toMatchObject({ status: 429, json: { detail: 'TOO_MANY_STREAMS', limit: 'streams' } });
+      expect(refused.headers.get('retry-after')).toBe('5');
+    }
+    expect((await ada.ask('GET', '/api/v1/agent/conversations')).status).toBe(200);
+    leave.abort();
+    const again = new AbortController();
+    await expect.poll(async () => (await open(paths[0] ?? '', again.signal)).status).toBe(200);
+    again.abort();
+  });
+
+  it('that nobody waits for any more by the time they are ready do not count', () => {
+    const streams = createStreams({
+      clock: realClock,
+      draining: new AbortController().signal,
+      stillHolds: async () => true,
+    });
+    for (let count = 0; count < 500; count += 1) streams.admit(CALLER, AbortSignal.abort());
+    const leave = new AbortController();
+    for (let count = 0; count < 200; count += 1) streams.admit(CALLER, leave.signal);
+    expect(() => streams.admit(CALLER, leave.signal)).toThrow('At most 200 streams');
+    leave.abort();
+    streams.admit(CALLER, new AbortController().signal);
+  });
+});
+
 describe('the rate limit', () => {
   it('is told to keys and not to people', async () => {
     const answer = await (await makeKey()).ask('GET', '/api/v1/auth/me');
@@ -224,18 +273,8 @@ describe('the rate limit', () => {
   it.each(['constructor', '__proto__', 'toString', 'enterprise', ''])(
     'of a plan that nobody knows is the standard one: %j',
     async (plan) => {
-      const caller: Caller = {
-        workspaceId: WORKSPACE,
-        userId: 'eve',
-        kind: 'api_key',
-        scopes: null,
-        sandbox: false,
-        email: null,
-        keyId: ID,
-        plan,
-      };
       const limit = createRateLimit({ now: () => 0 });
-      expect(await limit.take(caller)).toMatchObject({ 'x-ratelimit-limit': '3000' });
+      expect(await limit.take({ ...CALLER, plan })).toMatchObject({ 'x-ratelimit-limit': '3000' });
     },
   );
 });

@@ -3,40 +3,33 @@
 import type { ToolPart } from '../../src/client/events.ts';
 import { labelOf } from './fields.ts';
 
-/** While it runs, and after. */
-const NAMES: Record<string, [doing: string, done: string]> = {
-  search_leads: ['Searching leads', 'Searched leads'],
-  find_leads: ['Finding leads', 'Found leads'],
-  find_email: ['Looking for an address', 'Looked for an address'],
-  verify_email: ['Checking an address', 'Checked an address'],
-  list_datasets: ['Reading datasets', 'Read datasets'],
-  list_sender_profiles: ['Reading sender profiles', 'Read sender profiles'],
-  list_templates: ['Reading templates', 'Read templates'],
-  list_outbox: ['Reading the outbox', 'Read the outbox'],
-  list_replies: ['Reading replies', 'Read replies'],
-  list_campaigns: ['Reading campaigns', 'Read campaigns'],
-  get_campaign: ['Reading a campaign', 'Read a campaign'],
-  get_campaign_stats: ['Reading figures', 'Read figures'],
-  preflight_campaign: ['Checking a campaign', 'Checked a campaign'],
-  get_credit_balance: ['Reading the balance', 'Read the balance'],
-  personalize_email: ['Writing an email', 'Wrote an email'],
-  generate_drafts: ['Writing drafts', 'Wrote drafts'],
-  send_email: ['Sending an email', 'Sent an email'],
-  suppress_email: ['Stopping mail to an address', 'Stopped mail to an address'],
-  create_campaign: ['Making a campaign', 'Made a campaign'],
-  update_campaign: ['Changing a campaign', 'Changed a campaign'],
-  add_leads_to_campaign: ['Adding leads', 'Added leads'],
-  launch_campaign: ['Launching a campaign', 'Launched a campaign'],
-  pause_campaign: ['Pausing a campaign', 'Paused a campaign'],
-  resume_campaign: ['Resuming a campaign', 'Resumed a campaign'],
-  save_prompt: ['Saving a prompt', 'Saved a prompt'],
+/** The verbs that tools' names begin with: while it runs, and after. */
+const VERBS: Record<string, readonly [doing: string, done: string]> = {
+  search: ['Searching', 'Searched'],
+  find: ['Finding', 'Found'],
+  verify: ['Checking', 'Checked'],
+  preflight: ['Checking', 'Checked'],
+  list: ['Reading', 'Read'],
+  get: ['Reading', 'Read'],
+  personalize: ['Writing', 'Wrote'],
+  generate: ['Writing', 'Wrote'],
+  send: ['Sending', 'Sent'],
+  suppress: ['Suppressing', 'Suppressed'],
+  create: ['Making', 'Made'],
+  update: ['Changing', 'Changed'],
+  add: ['Adding', 'Added'],
+  save: ['Saving', 'Saved'],
+  launch: ['Launching', 'Launched'],
+  pause: ['Pausing', 'Paused'],
+  resume: ['Resuming', 'Resumed'],
 };
 
-/** The call's name for a person. */
+/** The call's name for a person: `search_leads` is "Searching leads", and then "Searched leads". */
 export function toolName(part: ToolPart): string {
-  const names = NAMES[part.name];
-  if (names === undefined) return labelOf(part.name);
-  return part.status === 'ok' ? names[1] : names[0];
+  const [verb = '', ...things] = part.name.split('_');
+  const words = VERBS[verb];
+  if (words === undefined) return labelOf(part.name);
+  return [words[part.status === 'ok' ? 1 : 0], ...things].join(' ');
 }
 
 type Row = Record<string, unknown>;

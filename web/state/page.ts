@@ -223,7 +223,7 @@ export function createPage(needs: PageNeeds): PageModel {
       void conversations.load();
       void inbox.load();
       void readCredits();
-      if (before === 'checking') void store.get().thread.open();
+      void store.get().thread.open();
     } else {
       watch?.stop();
       watch = null;

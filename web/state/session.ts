@@ -22,8 +22,8 @@ export interface Session {
   store: Store<SessionState>;
   /** The token for the next request. */
   token(): Promise<string | undefined>;
-  /** Takes a token and asks the service about it. */
-  give(token: string): Promise<void>;
+  /** Takes a token and asks the service about it; false where it is not accepted. Throws as `check` does. */
+  give(token: string): Promise<boolean>;
   /** Asks who the caller is; false where the service did not let them in. Throws where it cannot be reached. */
   check(): Promise<boolean>;
   /** The service refused the token of a request. */
@@ -71,10 +71,14 @@ export function createSession({ memory, soon, client, tokenSource }: SessionNeed
     token,
     check,
     async give(value) {
+      const { phase } = store.get();
       given = value.trim().replace(/^Bearer\s+/i, '') || undefined;
       memory.write('token', given);
-      store.set({ phase: 'checking' });
-      await check();
+      if (await check()) return true;
+      given = undefined;
+      memory.write('token', null);
+      store.set({ phase });
+      return false;
     },
     refused() {
       void token().then((held) => store.set({ phase: held === undefined ? 'needed' : 'expired' }));

@@ -208,9 +208,10 @@ export function createThread(needs: ThreadNeeds): Thread {
       // The answer was lost, yet the journal has told the message.
       if (hasArrived(message.key)) return settle();
       const fault = faultOf(error);
-      const phase = fault.code === 'OFFLINE' || fault.code === 'DRAINING' ? 'waiting' : 'refused';
-      store.set({ sending: { ...message, phase, fault } });
-      if (phase === 'waiting') {
+      const signedOut = fault.code === 'UNAUTHORIZED';
+      const gone = fault.code === 'OFFLINE' || fault.code === 'DRAINING';
+      store.set({ sending: { ...message, phase: gone || signedOut ? 'waiting' : 'refused', fault } });
+      if (gone) {
         cancelRetry();
         cancelRetry = schedule(RETRY_MS, retryWaiting);
       } else if (error instanceof ClientError && error.status === 409) {

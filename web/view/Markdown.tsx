@@ -3,7 +3,7 @@
  * nothing in it that could run, fetch or style, so nothing has to be cleaned. Markup in the text is shown as it stands.
  */
 
-import { lexer, type MarkedToken, type Token, type Tokens } from 'marked';
+import { Lexer, type MarkedToken, type Token, type Tokens } from 'marked';
 import { Fragment, memo, type ReactNode, useMemo, useState } from 'react';
 import { Scroll } from './Scroll.tsx';
 
@@ -11,7 +11,7 @@ import { Scroll } from './Scroll.tsx';
 const ADDRESS = /^(?:https?:\/\/|mailto:)/i;
 
 export const Markdown = memo(function Markdown({ text, growing }: { text: string; growing: boolean }) {
-  const blocks = useMemo(() => placed(lexer(text).filter((token) => token.type !== 'space')), [text]);
+  const blocks = useMemo(() => placed(Lexer.lex(text).filter((token) => token.type !== 'space')), [text]);
   return (
     <div className={growing ? 'markdown growing' : 'markdown'}>
       {blocks.map(({ token, place }) => (

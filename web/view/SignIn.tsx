@@ -19,8 +19,7 @@ export function SignIn() {
     setBusy(true);
     setProblem(null);
     try {
-      await session.give(token);
-      if (session.store.get().phase !== 'open') setProblem('The service does not accept this token.');
+      if (!(await session.give(token))) setProblem('The service does not accept this token.');
     } catch {
       setProblem('The service cannot be reached. Try again in a moment.');
     }

@@ -172,11 +172,10 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       summary: "What changes in the caller's conversations and approvals, over one connection",
       access: 'read',
       answers: { 200: 'event-stream' },
-      handle: async ({ caller }) => ({
-        status: 200,
-        stream: watch(caller),
-        headers: { ...EVENT_STREAM_HEADERS },
-      }),
+      async handle({ caller, gone }) {
+        streams.admit(caller, gone);
+        return { status: 200, stream: watch(caller), headers: { ...EVENT_STREAM_HEADERS } };
+      },
     }),
   ];
 }

@@ -116,7 +116,9 @@ const message = z.union([
 ]);
 const input = z.union([
   z.string().transform((text) => [{ role: 'human', id: undefined, content: text as unknown }]),
-  z.looseObject({ messages: z.union([z.array(message), message.transform((one) => [one])]) }).transform((one) => one.messages),
+  z
+    .looseObject({ messages: z.union([z.array(message), message.transform((one) => [one])]) })
+    .transform((one) => one.messages),
 ]);
 
 /** The user's words in an input; null where it has none. Throws `VALIDATION_ERROR` where they are no text. */
@@ -182,10 +184,19 @@ function answersTo(cards: readonly Approval[], given: z.output<typeof decision>[
   if (cards.length === 0)
     throw new ServiceError('NOTHING_PENDING', 'Nothing waits for a decision in this thread.');
   if (cards.length !== given.length) {
-    throw faulty(['command', 'resume', 'decisions'], `${cards.length} decisions are needed, one for each action.`);
+    throw faulty(
+      ['command', 'resume', 'decisions'],
+      `${cards.length} decisions are needed, one for each action.`,
+    );
   }
   return cards.map((card, index): CardAnswer => {
-    const { type, editedAction, edited_action, message: words, args_hash } = given[index] ?? { type: 'reject' };
+    const {
+      type,
+      editedAction,
+      edited_action,
+      message: words,
+      args_hash,
+    } = given[index] ?? { type: 'reject' };
     const edited = editedAction ?? edited_action;
     if (type === 'edit' && edited === undefined) {
       throw faulty(['command', 'resume', 'decisions', index], 'An edit needs the edited action.');

@@ -101,7 +101,7 @@ describe('an unsubscribe link', () => {
 
   it('is nobody else’s: a changed, cut, foreign or invented one is not valid', async () => {
     const token = link.slice(link.lastIndexOf('/') + 1);
-    const last = token.at(-1) === 'A' ? 'B' : 'A';
+    const first = token.startsWith('A') ? 'B' : 'A';
     const other = createUnsubscribeLinks({
       signingSecret: 'another secret of 32 characters or more',
       publicUrl: stage.url,
@@ -115,7 +115,7 @@ describe('an unsubscribe link', () => {
         .urlFor(stage.caller.workspaceId, stage.newId())
         ?.replace('https://mail.example.com', stage.url) ?? '';
     for (const bad of [
-      link.replace(token, `${last}${token.slice(1)}`),
+      link.replace(token, `${first}${token.slice(1)}`),
       link.replace(token, token.slice(0, -2)),
       link.replace(token, 'x'.repeat(75)),
       `${link}A`,

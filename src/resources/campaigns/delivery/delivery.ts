@@ -86,11 +86,12 @@ export function createDelivery(needs: DeliveryNeeds) {
          update campaign_leads l
             set status = case when l.status not in ('active', 'unknown') then l.status
                               when $3 <> 'sent' then $3
-                              when $2 >= c.last_step then 'completed' else 'active' end,
+                              when $2 < c.last_step and c.runs then 'active' else 'completed' end,
                 current_step = case when $3 = 'sent' then $2 else l.current_step end,
-                next_step = case when l.status in ('active', 'unknown') and $3 = 'sent' and $2 < c.last_step then $2 + 1 end,
+                next_step = case when l.status in ('active', 'unknown') and $3 = 'sent' and $2 < c.last_step and c.runs then $2 + 1 end,
                 next_action_at = null, variant_label = $4, last_event_at = $5, error = $6
-           from (select id, jsonb_array_length(steps) as last_step from campaigns) c
+           from (select id, jsonb_array_length(steps) as last_step, status in ('scheduled', 'active', 'draining', 'paused') as runs
+                   from campaigns) c
           where l.id = $1 and c.id = l.campaign_id
          returning l.id, l.workspace_id, l.campaign_id
        )
