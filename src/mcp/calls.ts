@@ -29,6 +29,9 @@ export interface McpRequest {
   pageUrl: string;
 }
 
+/** How many conversations a call tries before it is told that others were faster. */
+const ATTEMPTS = 8;
+
 export type McpCalls = ReturnType<typeof createMcpCalls>;
 
 export function createMcpCalls({ tools, chat, approvals, conversations, threads }: McpCallNeeds) {
@@ -88,13 +91,17 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
   ): Promise<Begun> {
     const name = `mcp ${principalOf(caller)}`;
     const words = `An MCP client calls ${made.name}.`;
-    try {
-      return await chat.callTool(caller, await threads.open(caller, name), made, words);
-    } catch (error) {
-      // A call that waits for a person keeps its conversation; the next one gets its own.
-      const busy = ['TURN_RUNNING', 'APPROVAL_PENDING', 'CONVERSATION_ARCHIVED'];
-      if (!(error instanceof ServiceError) || !busy.includes(error.code)) throw error;
-      return chat.callTool(caller, await threads.renew(caller, name), made, words);
+    let threadId = await threads.open(caller, name);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await chat.callTool(caller, threadId, made, words);
+      } catch (error) {
+        // A call that waits for a person keeps its conversation; the next one gets its own. Several may come at once.
+        const busy = ['TURN_RUNNING', 'APPROVAL_PENDING', 'CONVERSATION_ARCHIVED'];
+        if (attempt >= ATTEMPTS || !(error instanceof ServiceError) || !busy.includes(error.code))
+          throw error;
+        threadId = await threads.renew(caller, name);
+      }
     }
   }
 

@@ -29,6 +29,11 @@ const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
   updateNamedPrompt: () => ({ prompt: 'y'.repeat(100) }),
   updateCampaign: () => ({ name: 'Mine now' }),
   addCampaignLeads: ({ ids }) => ({ lead_ids: [ids.lead_id] }),
+  streamLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
+  waitLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
+  createLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
+  commandLangGraphThread: () => ({ id: 1, method: 'state.get' }),
+  followLangGraphThread: () => ({ channels: ['values'] }),
 };
 
 /** Queries without which a list does not answer. */
@@ -43,6 +48,8 @@ const ROWLESS = [
   'getEmailFinderStats',
   'emailFinderHealth',
   'getAgUiCapabilities',
+  'getLangGraphInfo',
+  'getLangGraphOk',
   'getAggregateStats',
 ];
 
@@ -229,6 +236,14 @@ describe('ids of another workspace', () => {
       'agentChat client_message_id': async () => {},
       'runAgUi runId': async () => {},
       'chatAiSdk messageId': async () => {},
+      'streamLangGraphRun assistant_id': async () => {},
+      'waitLangGraphRun assistant_id': async () => {},
+      'createLangGraphRun assistant_id': async () => {},
+      'createLangGraphThread thread_id': async () => {
+        const body = { thread_id: ids.thread_id };
+        const made = await ada.post('/api/v1/agent/langgraph/threads', body);
+        expect(made.values).toEqual({ messages: [] });
+      },
       'cancelAgentTurn turn_id': async () => {
         const cancel = (thread: string) => `/api/v1/agent/conversations/${thread}/cancel`;
         await refused('POST', cancel(mine.ids.thread_id), { turn_id: theirs.turnId }, 409);

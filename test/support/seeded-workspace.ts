@@ -22,6 +22,7 @@ export interface SeededWorkspace {
 
 const PATH_PARAMETERS = [
   'thread_id',
+  'run_id',
   'approval_id',
   'dataset_id',
   'lead_id',
@@ -117,6 +118,7 @@ export async function seedWorkspace(
     bulkId: idOf(bulk, 'job_id'),
     ids: {
       thread_id: idOf(waiting, 'thread_id'),
+      run_id: idOf(waiting, 'run_id'),
       approval_id: idOf(approval, 'approval_id'),
       dataset_id: datasetId,
       lead_id: leadId,

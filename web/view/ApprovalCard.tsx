@@ -96,9 +96,9 @@ export function ApprovalCard({ approval: told, call, next, place }: ApprovalCard
           </a>
         ) : null}
       </header>
-      <h3 id={titleId} ref={heading} tabIndex={-1}>
+      <h2 id={titleId} ref={heading} tabIndex={-1}>
         {approval.title}
-      </h3>
+      </h2>
       {live ? (
         <OpenCard key={approval.args_hash} approval={approval} />
       ) : (

@@ -113,7 +113,7 @@ export function EditDiff({
   if (changes.length === 0) return null;
   return (
     <section className="edits" aria-label={title}>
-      <h4>{title}</h4>
+      <h3>{title}</h3>
       {changes.map(({ field, before, after }) => (
         <div key={field.name} className="edit">
           <p className="edit-field">{field.label}</p>

@@ -38,7 +38,7 @@ export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
   const sum = sumOf(chosen);
   return (
     <section className="batch" aria-label={`${open.length} approvals of this turn`}>
-      <h3>{open.length} approvals wait in this turn</h3>
+      <h2>{open.length} approvals wait in this turn</h2>
       <ul>
         {open.map((approval) => {
           const [worst] = approval.warnings;

@@ -7,7 +7,7 @@ import { Banner, Signs } from './Banner.tsx';
 import { Composer } from './Composer.tsx';
 import { Icon } from './Icon.tsx';
 import { Messages } from './Messages.tsx';
-import { useModel, useStore } from './model.tsx';
+import { useModel, useStore, useSurroundings } from './model.tsx';
 import { Welcome } from './Welcome.tsx';
 
 export interface ChatProps {
@@ -19,6 +19,8 @@ export interface ChatProps {
 
 export function Chat({ thread, menu, openList }: ChatProps) {
   const model = useModel();
+  // Somebody else's page has a main part and a title of its own.
+  const [Frame, Title] = useSurroundings().kind === 'page' ? (['main', 'h1'] as const) : (['div', 'h3'] as const);
   const state = useStore(thread.store, (all) => all);
   const [given, setGiven] = useState<{ text: string } | null>(null);
   const [file, setFile] = useState<{ file: File } | null>(null);
@@ -53,7 +55,7 @@ export function Chat({ thread, menu, openList }: ChatProps) {
   }
 
   return (
-    <main
+    <Frame
       className={dropping ? 'chat dropping' : 'chat'}
       onDragEnter={(event) => {
         if (event.dataTransfer.types.includes('Files')) setDropping(true);
@@ -72,7 +74,7 @@ export function Chat({ thread, menu, openList }: ChatProps) {
         >
           <Icon name="menu" />
         </button>
-        <h1 title={title}>{title}</h1>
+        <Title title={title}>{title}</Title>
         {archived ? <span className="tag tag-quiet">Archived</span> : null}
         <Signs />
         {menu}
@@ -128,7 +130,7 @@ export function Chat({ thread, menu, openList }: ChatProps) {
           <Icon name="file" /> Drop the CSV to look into it
         </div>
       ) : null}
-    </main>
+    </Frame>
   );
 }
 

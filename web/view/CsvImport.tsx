@@ -45,7 +45,7 @@ export function CsvImport({ onDone }: { onDone(): void }) {
   return (
     <section className="csv" aria-label={`Import of ${file.name}`}>
       <header>
-        <h3 ref={heading} tabIndex={-1}>
+        <h2 ref={heading} tabIndex={-1}>
           <Icon name="file" /> {file.name}
           <span className="quiet">
             {phase === 'reading'
@@ -54,7 +54,7 @@ export function CsvImport({ onDone }: { onDone(): void }) {
                 ? ''
                 : ` ${info.row_count.toLocaleString()} rows, ${mapped} of ${info.columns.length} columns mapped`}
           </span>
-        </h3>
+        </h2>
         <button type="button" className="icon-button" aria-label="Close the import" onClick={close}>
           <Icon name="close" />
         </button>

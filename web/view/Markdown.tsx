@@ -48,7 +48,7 @@ function block(given: Token): ReactNode {
       return <p>{inline(token.tokens)}</p>;
     case 'heading':
       // What the model calls a heading stands inside a message, below the page's own.
-      return token.depth < 3 ? <h4>{inline(token.tokens)}</h4> : <h5>{inline(token.tokens)}</h5>;
+      return token.depth < 3 ? <h2>{inline(token.tokens)}</h2> : <h3>{inline(token.tokens)}</h3>;
     case 'code':
       return <Code text={token.text} />;
     case 'blockquote':

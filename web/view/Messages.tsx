@@ -274,7 +274,7 @@ function Returns({
             const card = element === null ? null : cardOf(element, first.id);
             if (element === null || card === null) return;
             showTop(element, card);
-            card.querySelector<HTMLElement>('h3')?.focus({ preventScroll: true });
+            card.querySelector<HTMLElement>('h2')?.focus({ preventScroll: true });
           }}
         >
           <Icon name="clock" />

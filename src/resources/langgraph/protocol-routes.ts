@@ -37,7 +37,6 @@ export interface ProtocolRouteNeeds {
 /** The protocol's own words for why a command was refused. */
 const ERROR_CODES: Record<string, string> = {
   VALIDATION_ERROR: 'invalid_argument',
-  NOT_FOUND: 'no_such_run',
   NOTHING_PENDING: 'no_such_interrupt',
   ALREADY_DECIDED: 'no_such_interrupt',
   APPROVAL_EXPIRED: 'no_such_interrupt',
@@ -189,7 +188,7 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
 
 function refusalOf(error: unknown): { error: string; message: string } {
   if (error instanceof z.ZodError) return { error: 'invalid_argument', message: z.prettifyError(error) };
-  // A fault of ours is a fault of the request: it is logged and answered as any.
-  if (!(error instanceof ServiceError) || error.status >= 500) throw error;
+  // What is not there, and a fault of ours, are answered as everywhere.
+  if (!(error instanceof ServiceError) || error.status === 404 || error.status >= 500) throw error;
   return { error: ERROR_CODES[error.code] ?? 'unknown_error', message: `${error.code}: ${error.message}` };
 }

@@ -96,22 +96,6 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
       handle: async () => ({ status: 200, body: [assistant] }),
     }),
     route({
-      method: 'GET',
-      path: '/api/v1/agent/langgraph/assistants/{assistant_id}',
-      operation: 'getLangGraphAssistant',
-      tag: 'langgraph',
-      summary: 'The assistant',
-      access: 'read',
-      params: z.object({ assistant_id: z.string() }),
-      answers: { 200: assistantAnswer },
-      async handle({ params }) {
-        if (!ASSISTANTS.includes(params.assistant_id)) {
-          throw new ServiceError('NOT_FOUND', `There is no such assistant. Use "${GRAPH}".`);
-        }
-        return { status: 200, body: assistant };
-      },
-    }),
-    route({
       method: 'POST',
       path: '/api/v1/agent/langgraph/threads',
       operation: 'createLangGraphThread',
