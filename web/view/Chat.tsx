@@ -20,7 +20,8 @@ export interface ChatProps {
 export function Chat({ thread, menu, openList }: ChatProps) {
   const model = useModel();
   // Somebody else's page has a main part and a title of its own.
-  const [Frame, Title] = useSurroundings().kind === 'page' ? (['main', 'h1'] as const) : (['div', 'h3'] as const);
+  const [Frame, Title] =
+    useSurroundings().kind === 'page' ? (['main', 'h1'] as const) : (['div', 'h3'] as const);
   const state = useStore(thread.store, (all) => all);
   const [given, setGiven] = useState<{ text: string } | null>(null);
   const [file, setFile] = useState<{ file: File } | null>(null);
