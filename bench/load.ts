@@ -124,7 +124,9 @@ function runTurn({ door, script, threads }: Job, expected: string): Promise<Turn
         if (answer.statusCode !== 200) raw += piece;
         parser.feed(piece);
       });
-      answer.on('error', reject);
+      answer.on('error', (cause) =>
+        reject(new Error(`${door.kind} broke off after ${text.length} characters`, { cause })),
+      );
       answer.on('end', () => {
         turn.last = before - began;
         lastTokenAt = Math.max(lastTokenAt, before);
@@ -137,7 +139,7 @@ function runTurn({ door, script, threads }: Job, expected: string): Promise<Turn
       });
     });
     outgoing.setNoDelay(true);
-    outgoing.on('error', reject);
+    outgoing.on('error', (cause) => reject(new Error(`${door.kind} cannot be reached`, { cause })));
     outgoing.end(asked.body);
   });
 }

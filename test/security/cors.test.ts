@@ -41,7 +41,7 @@ describe('a configured origin', () => {
         'access-control-allow-origin': origin,
         'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
         'access-control-allow-headers':
-          'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Overture-Client',
+          'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Overture-Client, X-Api-Key, X-Auth-Scheme, X-AI-SDK-Version, Mcp-Protocol-Version',
         'access-control-expose-headers': expect.stringContaining('X-Request-Id'),
         'access-control-max-age': '600',
       });
