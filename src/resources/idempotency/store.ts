@@ -25,7 +25,7 @@ export function createIdempotencyStore({ database }: { database: Database }): Id
               'body_hash',
               'status',
               'response',
-              sql<number>`extract(epoch from now() - created_at)::float8`.as('age'),
+              sql<number>`extract(epoch from clock_timestamp() - created_at)::float8`.as('age'),
             ])
             .where((row) => row.and({ principal, route, key }))
             .executeTakeFirst();
