@@ -7,7 +7,7 @@ const ON_EVERY_DATABASE = [
 ];
 
 const common = {
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   exclude: ['test/browser/**', 'test/faults/full/**'],
 };

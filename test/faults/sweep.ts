@@ -3,17 +3,17 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { type Client, createClient } from '../../src/client/client.ts';
-import { applyEvent, createConversationState } from '../../src/client/conversation.ts';
 import { ClientError } from '../../src/client/errors.ts';
-import type { Approval, Decision, JournalEvent, Message } from '../../src/client/events.ts';
+import type { Approval, Decision, JournalEvent } from '../../src/client/events.ts';
 import { openDatabase, type TestDatabase } from '../support/database.ts';
 import { createKillPoints, type KillPoint } from '../support/kill-points.ts';
 import { type Killable, startKillable } from '../support/killable.ts';
 import { collect, insertLead, sendEmail, toldSoFar } from '../support/mailing.ts';
-import { type ChatRequest, createScriptedModel, type Scripted } from '../support/scripted-model.ts';
+import { createScriptedModel, type Scripted } from '../support/scripted-model.ts';
 import { type ServiceHere, startService } from '../support/service.ts';
 import { startSmtpServer, type Treatment } from '../support/smtp-server.ts';
 import { createTalk } from '../support/talk.ts';
+import { oddEvents, oddHistory, reduced, sameMessage, textOf } from './oracle.ts';
 
 /** What a turn does and what a person answers in it. */
 export interface Scenario {
@@ -470,97 +470,4 @@ function followAcross(at: { now(): Promise<string> }, threadId: string): Promise
   );
   events.catch(() => undefined);
   return events;
-}
-
-function reduced(events: readonly JournalEvent[]): Message | undefined {
-  const state = events.reduce(applyEvent, createConversationState());
-  return state.messages.find((message) => message.role === 'assistant');
-}
-
-/** Alike in all that a reader shows; `effect` and the card's own status of a card are told by other requests. */
-function sameMessage(one: Message | undefined, other: Message | undefined): boolean {
-  const shown = (message: Message | undefined) =>
-    JSON.stringify({
-      id: message?.id,
-      status: message?.status,
-      content: message?.content,
-      parts: sorted(message?.parts),
-    });
-  return shown(one) === shown(other);
-}
-
-/** JSON with sorted keys. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([one], [other]) => (one < other ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  );
-}
-
-/** The message's text by its deltas alone. */
-function textOf(events: readonly JournalEvent[]): string {
-  let texts = new Map<number, string>();
-  for (const event of events) {
-    if (event.type === 'text-start') texts.set(event.data.part, '');
-    if (event.type === 'text-delta')
-      texts.set(event.data.part, (texts.get(event.data.part) ?? '') + event.data.delta);
-    if (event.type === 'message-reset') {
-      const keep = event.data.keep_parts;
-      texts = new Map([...texts].filter(([part]) => part < keep));
-    }
-  }
-  return [...texts]
-    .sort(([one], [other]) => one - other)
-    .map(([, text]) => text)
-    .join('\n\n');
-}
-
-/** What a reader must be told exactly once, and in pairs. */
-function oddEvents(events: readonly JournalEvent[]): string[] {
-  const counts = new Map<string, number>();
-  const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
-  let runs = 0;
-  for (const event of events) {
-    if (event.type === 'run-start') runs += 1;
-    if (event.type === 'run-end') runs -= 1;
-    if (event.type === 'user-message') count('user-message');
-    if (event.type === 'tool-end') count(`tool-end ${event.data.tool_call_id}`);
-    if (event.type === 'approval-request') count(`approval-request ${event.data.approval.approval_id}`);
-    if (event.type === 'approval-end') count(`approval-end ${event.data.approval_id}`);
-  }
-  const faults = [...counts]
-    .filter(([, times]) => times !== 1)
-    .map(([what, times]) => `${what} was told ${times} times`);
-  const ends = events.filter((event) => event.type === 'approval-end').length;
-  const requests = events.filter((event) => event.type === 'approval-request').length;
-  if (ends !== requests) faults.push(`${requests} cards were asked and ${ends} ended`);
-  if (runs !== 0) faults.push(`${runs} runs have no end`);
-  const last = events.at(-1);
-  if (last?.type !== 'run-end' || last.data.status !== 'completed')
-    faults.push(`the last event is ${JSON.stringify(last)}`);
-  return faults;
-}
-
-/** Calls without exactly one result, results without a call, in what the model was shown. */
-function oddHistory({ messages }: ChatRequest): string[] {
-  const faults: string[] = [];
-  let open = new Set<string>();
-  const close = () => {
-    for (const id of open) faults.push(`the model was shown call ${id} without its result`);
-    open = new Set();
-  };
-  for (const message of messages) {
-    if (message.role === 'tool') {
-      if (!open.delete(message.tool_call_id ?? ''))
-        faults.push(`the model was shown a result too many: ${message.tool_call_id}`);
-      continue;
-    }
-    close();
-    open = new Set((message.tool_calls ?? []).map((call) => call.id));
-  }
-  close();
-  return faults;
 }
