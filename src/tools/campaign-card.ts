@@ -117,8 +117,8 @@ function previews(prepared: Prepared): { preview: Preview[]; shown: string } {
   show(first, content.steps.length, 'the first lead');
   const random = ready.reduce((least, one) => (pick(prepared, one) < pick(prepared, least) ? one : least));
   if (random !== first) show(random, random.letter.step, 'a lead taken at random');
-  const worst = ready.reduce((most, one) => (one.missing > most.missing ? one : most));
-  if (worst.missing > 0 && worst !== first)
+  const worst = ready.reduce((most, one) => (one.gaps > most.gaps ? one : most));
+  if (worst.gaps > 0 && worst !== first)
     show(worst, content.steps.length, 'the lead with most fields missing');
   return { preview, shown: told.join('; then ') };
 }

@@ -83,6 +83,23 @@ export function ruleFindings(rule: SendRule): Finding[] {
   return [{ code: 'WINDOW_TOO_SMALL', message, level: 'low' }];
 }
 
+/** Mailboxes that nobody in particular reads (RFC 2142 and what companies use). */
+const ROLE =
+  /^(?:info|contact|hello|office|mail|admin|administrator|support|help|sales|marketing|press|media|jobs|careers|hr|billing|accounts|accounting|service|team|abuse|postmaster|webmaster|hostmaster|security|noc|no-?reply|do-?not-?reply)@/i;
+
+/** Recipients whose address belongs to a role and not to a person. */
+export function roleFindings(ready: readonly { email: string; position: number }[]): Finding[] {
+  const found = ready.filter((one) => ROLE.test(one.email));
+  const [first] = found;
+  if (first === undefined) return [];
+  const named = found.length === 1 ? first.email : `${first.email} and ${found.length - 1} more`;
+  const message = `${found.length} of ${ready.length} leads ${found.length === 1 ? 'has an address' : 'have addresses'} of a role and not of a person: ${named}.`;
+  return [{ code: 'ROLE_ADDRESS', message, level: 'low', row: first.position }];
+}
+
+/** What a variable that is left empty weighs against one for which its fallback stands in. */
+const LEFT_EMPTY = 1000;
+
 /** Counts, lead by lead, which variables nothing or only a fallback fills. */
 export function createFieldCount() {
   interface Count {
@@ -105,19 +122,26 @@ export function createFieldCount() {
   function fallbacksOf(variant: ContentVariant) {
     const known = fallbacks.get(variant);
     if (known !== undefined) return known;
-    const found = placeholdersOf(`${variant.subject}\n${variant.body}`).flatMap(({ name, fallback }) =>
-      fallback === null ? [] : [{ name, fallback }],
-    );
-    fallbacks.set(variant, found);
-    return found;
+    const found = new Map<string, { name: string; fallback: string }>();
+    for (const { name, fallback } of placeholdersOf(`${variant.subject}\n${variant.body}`)) {
+      // A text that names a variable twice is still one text to one lead.
+      if (fallback !== null) found.set(JSON.stringify([name, fallback]), { name, fallback });
+    }
+    fallbacks.set(variant, [...found.values()]);
+    return [...found.values()];
   }
 
   return {
-    add(letter: Letter, recipient: Recipient, row: number): void {
+    /** Answers how poorly the recipient's fields fill the letter: a variable left empty counts more than any number of fallbacks. */
+    add(letter: Letter, recipient: Recipient, row: number): number {
       for (const name of letter.missing) note(letter.step, name, null, row);
+      let fallbacksUsed = 0;
       for (const { name, fallback } of fallbacksOf(letter.variant)) {
-        if (!fills(recipient.values, name)) note(letter.step, name, fallback, row);
+        if (fills(recipient.values, name)) continue;
+        note(letter.step, name, fallback, row);
+        fallbacksUsed += 1;
       }
+      return letter.missing.length * LEFT_EMPTY + fallbacksUsed;
     },
 
     findings(total: number): Finding[] {

@@ -358,6 +358,8 @@ export const campaignStats = z.object({
   sandbox: z.int(),
   /** May have left; they are not sent again. */
   unknown: z.int(),
+  /** Did not leave, as their recipients must not be written to any more. */
+  withheld: z.int(),
   delivered: z.int(),
   opened: z.int(),
   clicked: z.int(),

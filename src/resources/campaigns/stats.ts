@@ -20,7 +20,8 @@ const MAILS = sql`
   count(*) filter (where o.status = 'sent') as sent,
   count(*) filter (where o.status = 'sandbox') as sandbox,
   count(*) filter (where o.status = 'unknown') as unknown,
-  count(*) filter (where o.status = 'failed') as failed`;
+  count(*) filter (where o.status = 'failed' and o.error->>'code' = 'RECIPIENT_SUPPRESSED') as withheld,
+  count(*) filter (where o.status = 'failed' and o.error->>'code' is distinct from 'RECIPIENT_SUPPRESSED') as failed`;
 
 /** What recipients did, each mail once however often it was opened. */
 const EVENTS = sql`
@@ -31,7 +32,10 @@ const EVENTS = sql`
   count(distinct (e.campaign_lead_id, e.step)) filter (where e.event_type = 'bounced') as bounced,
   count(distinct e.campaign_lead_id) filter (where e.event_type = 'unsubscribed') as unsubscribed`;
 
-type MailCounts = Record<'queued' | 'in_flight' | 'sent' | 'sandbox' | 'unknown' | 'failed', string>;
+type MailCounts = Record<
+  'queued' | 'in_flight' | 'sent' | 'sandbox' | 'unknown' | 'withheld' | 'failed',
+  string
+>;
 type EventCounts = Record<
   'delivered' | 'opened' | 'clicked' | 'replied' | 'bounced' | 'unsubscribed',
   string
@@ -125,7 +129,7 @@ export function createCampaignStats({ database }: CampaignStatsNeeds) {
         const none = { ...NO_MAILS, total_campaigns: '0', active_campaigns: '0', total_leads: '0' };
         const counts = numbersOf(rows[0] ?? none);
         const { queued: _queued, in_flight: _flight, unknown: _unknown, ...rest } = counts;
-        const { failed: _failed, unsubscribed: _unsubscribed, ...told } = rest;
+        const { withheld: _withheld, failed: _failed, unsubscribed: _unsubscribed, ...told } = rest;
         return told;
       });
     },
@@ -138,6 +142,7 @@ const NO_MAILS: MailCounts & EventCounts = {
   sent: '0',
   sandbox: '0',
   unknown: '0',
+  withheld: '0',
   failed: '0',
   delivered: '0',
   opened: '0',

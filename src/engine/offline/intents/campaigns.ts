@@ -167,6 +167,7 @@ export const campaignIntents = [
             Sent: field('sent'),
             'Kept (sandbox)': field('sandbox'),
             Failed: field('failed'),
+            Withheld: field('withheld'),
             Unknown: field('unknown'),
             Replied: field('replied'),
             Unsubscribed: field('unsubscribed'),

@@ -13,6 +13,7 @@ import {
   contentFindings,
   createFieldCount,
   type Finding,
+  roleFindings,
   ruleFindings,
   toWarning,
   worstFirst,
@@ -84,7 +85,7 @@ export async function prepareWithin(
     write: writable,
     note: fields.add,
   });
-  findings.push(...fields.findings(ready.length));
+  findings.push(...fields.findings(ready.length), ...roleFindings(ready));
   if (ready.length === 0 && writable) {
     findings.push({
       code: 'NO_RECIPIENTS',

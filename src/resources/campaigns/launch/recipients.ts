@@ -29,8 +29,8 @@ export interface Ready extends Recipient {
   earliest: number;
   /** Of each step from this one on; those before it are empty. */
   textHashes: string[];
-  /** Variables that nothing fills, in all steps. */
-  missing: number;
+  /** How poorly the lead's fields fill its mails; 0 where every variable has its value. */
+  gaps: number;
 }
 
 export interface LeftOut {
@@ -264,7 +264,8 @@ export function chooseRecipients(
     link: boolean;
     /** False where texts or senders are missing: then nobody is ready, and only the lists are checked. */
     write: boolean;
-    note(letter: Letter, recipient: Recipient, row: number): void;
+    /** Told of every letter; answers how poorly it is filled. */
+    note(letter: Letter, recipient: Recipient, row: number): number;
   },
 ): { ready: Ready[]; leftOut: LeftOut[] } {
   const { rule, planner, at, link, write, note } = context;
@@ -305,7 +306,7 @@ export function chooseRecipients(
         leave('empty_text');
         continue;
       }
-      for (const one of letters) note(one, recipient, position);
+      const gaps = letters.reduce((sum, one) => sum + note(one, recipient, position), 0);
       const delay = content.steps[row.step - 1]?.delay_days ?? 0;
       const base = row.left_at?.getTime() ?? start;
       const key = `${base} ${delay}`;
@@ -324,7 +325,7 @@ export function chooseRecipients(
           const one = letters[step - row.step];
           return step < row.step || one === undefined ? '' : hashLetter(one);
         }),
-        missing: letters.reduce((sum, one) => sum + one.missing.length, 0),
+        gaps,
       });
     }
   }
