@@ -45,7 +45,10 @@ export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema 
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
-    override: ({ jsonSchema }) => {
+    override: ({ zodSchema, jsonSchema }) => {
+      // A default before a transformation is left out, as it may be of another type; ours may be sent as they are.
+      const { def } = zodSchema._zod;
+      if (def.type === 'default' && jsonSchema.default === undefined) jsonSchema.default = def.defaultValue;
       // The format says it already.
       if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
@@ -64,6 +67,11 @@ export function accessOf(route: Route): string {
   if (route.access === 'caller') return 'Needs any caller.';
   if (route.access === 'person') return 'Needs a signed-in person; an API key is refused.';
   return `Needs the scope ${route.access}.`;
+}
+
+/** In words, what its own rules refuse. */
+function refusalsOf({ refusals = [] }: Route): string[] {
+  return refusals.length === 0 ? [] : [`May refuse with ${refusals.join(', ')}.`];
 }
 
 /** Whether a repeat with the same Idempotency-Key is recognised. */
@@ -87,7 +95,7 @@ function operationOf(route: Route): Record<string, unknown> {
     operationId: route.operation,
     tags: [route.tag],
     summary: route.summary,
-    description: accessOf(route),
+    description: [accessOf(route), ...refusalsOf(route)].join(' '),
     security: securityOf(route),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(requestBody === null ? {} : { requestBody }),
@@ -125,11 +133,15 @@ function propertiesOf(schema: z.ZodType | undefined): z.output<typeof objectSche
 function requestBodyOf(route: Route): Record<string, unknown> | null {
   if (route.upload !== undefined) {
     const properties = Object.fromEntries(
-      Object.entries(route.upload).map(([name, description]) => [name, { description }]),
+      Object.entries(route.upload).map(([name, description]) => [
+        name,
+        { ...(name === 'file' ? { type: 'string', format: 'binary' } : {}), description },
+      ]),
     );
+    const required = Object.keys(properties).filter((name) => name === 'file');
     return {
       required: true,
-      content: { 'multipart/form-data': { schema: { type: 'object', properties } } },
+      content: { 'multipart/form-data': { schema: { type: 'object', required, properties } } },
     };
   }
   if (route.body === undefined) return null;
@@ -143,15 +155,15 @@ function responsesOf(route: Route): Record<string, unknown> {
   const errors = errorsOf(route).map((status) => [status, { $ref: `#/components/responses/Error${status}` }]);
   const answers = Object.entries(route.answers).map(([status, shape]) => [
     status,
-    answerOf(Number(status), shape),
+    answerOf(Number(status), shape, route),
   ]);
   return Object.fromEntries([...errors, ...answers]);
 }
 
-function answerOf(status: number, shape: AnswerShape): Record<string, unknown> {
+function answerOf(status: number, shape: AnswerShape, route: Route): Record<string, unknown> {
   const description = STATUS_CODES[status] ?? String(status);
-  if (shape === 'empty') return { description };
-  return { description, content: contentOf(shape) };
+  const head = { description, ...(route.access === 'public' ? {} : { headers: LIMIT_HEADERS }) };
+  return shape === 'empty' ? head : { ...head, content: contentOf(shape) };
 }
 
 function contentOf(shape: Exclude<AnswerShape, 'empty'>): Record<string, unknown> {
@@ -172,6 +184,7 @@ function errorsOf(route: Route): number[] {
   if (route.params !== undefined || route.query !== undefined || route.body !== undefined) statuses.push(422);
   if (route.body !== undefined || route.upload !== undefined) statuses.push(400, 413, 415);
   if (takesIdempotencyKey(route) || route.upload !== undefined) statuses.push(409, 422);
+  statuses.push(...(route.refusals ?? []).map((code) => ERROR_STATUS[code]));
   return [...new Set(statuses)].sort();
 }
 
@@ -188,13 +201,29 @@ function errorResponse(status: number): Record<string, unknown> {
     status === 422
       ? { anyOf: [{ $ref: '#/components/schemas/ValidationError' }, { $ref: '#/components/schemas/Error' }] }
       : { $ref: '#/components/schemas/Error' };
-  const retryAfter = { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } };
+  const headers = {
+    ...(status === 429 || status === 503 ? RETRY_AFTER : {}),
+    ...(status === 429 ? LIMIT_HEADERS : {}),
+  };
   return {
     description: `${STATUS_CODES[status] ?? status}: ${codes.join(', ')}`,
-    ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
     content: { 'application/json': { schema } },
   };
 }
+
+const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' } } };
+
+const LIMIT_HEADERS = {
+  'X-RateLimit-Limit': {
+    description: 'Requests that the key may make in a minute; a session gets no such headers.',
+    schema: { type: 'integer' },
+  },
+  'X-RateLimit-Reset': {
+    description: 'Epoch second at which the minute ends.',
+    schema: { type: 'integer' },
+  },
+};
 
 const IDEMPOTENCY_PARAMETER = {
   name: 'Idempotency-Key',

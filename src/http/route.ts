@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
+import type { ErrorCode } from '../errors.ts';
 import type { Caller, Scope } from '../runtime/caller.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -56,6 +57,8 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
   /** The handler keeps its own record of Idempotency-Key (chat does, inside its transaction). */
   ownIdempotency?: boolean;
   answers: Record<number, AnswerShape>;
+  /** Codes that the handler refuses with by rules of its own: what the form of the request and the access bring is known. */
+  refusals?: readonly ErrorCode[];
   handle(request: RouteRequest<z.output<P>, z.output<Q>, z.output<B>>): Promise<Answer>;
 }
 

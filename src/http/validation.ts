@@ -1,7 +1,10 @@
 /** Turns input into what a schema promises, or into the contract's validation error. */
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type ErrorDetail, ServiceError } from '../errors.ts';
+
+/** A boolean in a query. It arrives as text, and is told as what it stands for. */
+export const queryBoolean = z.stringbool().meta({ type: 'boolean' });
 
 /** Parses `value`; throws `VALIDATION_ERROR` whose details name each faulty field below `place`; in a path, `NOT_FOUND`. */
 export function parseInput<Schema extends z.ZodType>(

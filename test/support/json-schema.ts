@@ -104,6 +104,6 @@ function propertiesOf({ properties }: JsonSchema): [string, JsonSchema][] {
   return Object.entries(recordOf(properties)).map(([name, inner]) => [name, recordOf(inner)]);
 }
 
-function recordOf(value: unknown): JsonSchema {
+export function recordOf(value: unknown): JsonSchema {
   return typeof value === 'object' && value !== null ? { ...value } : {};
 }

@@ -57,6 +57,7 @@ export function createApiKeyRoutes(
       body: createApiKeyBody,
       ownIdempotency: true,
       answers: { 201: apiKeyCreated },
+      refusals: ['LIMIT_REACHED', 'ALREADY_EXISTS'],
       handle: async ({ caller, body, header }) => ({
         status: 201,
         body: await createOnce(caller, header('idempotency-key'), body),

@@ -49,9 +49,25 @@ export const approvalShape = z.looseObject({
   tool: z.string(),
   kind: z.enum(['proposal', 'outcome']),
   title: z.string(),
+  reason: z.string(),
   args: z.record(z.string(), z.unknown()),
   args_hash: z.string(),
+  args_schema: z.record(z.string(), z.unknown()),
+  facts: z.array(z.object({ label: z.string(), value: z.string() })),
+  warnings: z.array(
+    z.object({ code: z.string(), message: z.string(), severity: z.enum(['high', 'medium', 'low']) }),
+  ),
+  preview: z.array(
+    z.object({
+      from: z.string().optional(),
+      to: z.string().optional(),
+      subject: z.string().optional(),
+      body: z.string().optional(),
+    }),
+  ),
+  consequence: z.string(),
+  allowed_decisions: z.array(z.enum(DECISIONS)),
   status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
-  created_at: z.string(),
-  expires_at: z.string(),
+  created_at: z.iso.datetime(),
+  expires_at: z.iso.datetime(),
 });

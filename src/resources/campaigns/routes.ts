@@ -50,6 +50,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'write',
       body: createCampaignBody,
       answers: { 201: campaign },
+      refusals: ['NOT_FOUND'],
       handle: async ({ caller, body }) => ({ status: 201, body: await campaigns.create(caller, body) }),
     }),
     route({
@@ -97,6 +98,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params,
       body: updateCampaignBody,
       answers: { 200: campaign },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await campaigns.update(caller, params.campaign_id, body),
@@ -111,6 +113,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'write',
       params,
       answers: { 204: 'empty' },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params }) => {
         await campaigns.remove(caller, params.campaign_id);
         return { status: 204 };
@@ -125,6 +128,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'send',
       params,
       answers: { 200: launchResult },
+      refusals: ['CAMPAIGN_STATE', 'CAMPAIGN_NOT_READY'],
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await launches.launch(caller, params.campaign_id),
@@ -139,6 +143,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'read',
       params,
       answers: { 200: launchReport },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await launches.preflight(caller, params.campaign_id),
@@ -167,6 +172,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'write',
       params,
       answers: { 200: campaign },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await launches.pause(caller, params.campaign_id),
@@ -181,6 +187,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       access: 'send',
       params,
       answers: { 200: campaign },
+      refusals: ['CAMPAIGN_STATE', 'CAMPAIGN_NOT_READY'],
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await launches.resume(caller, params.campaign_id),
@@ -239,6 +246,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params,
       body: addLeadsBody,
       answers: { 200: addedLeads },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await launches.addLeads(caller, params.campaign_id, body),

@@ -33,6 +33,17 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       body: chatBody,
       ownIdempotency: true,
       answers: { 200: { streamed: true, json: chatAnswer }, 202: acceptedAnswer },
+      refusals: [
+        'NOT_FOUND',
+        'TURN_RUNNING',
+        'APPROVAL_PENDING',
+        'NOTHING_PENDING',
+        'ALREADY_DECIDED',
+        'AMBIGUOUS_DECISION',
+        'APPROVAL_CHANGED',
+        'CONVERSATION_ARCHIVED',
+        'APPROVAL_EXPIRED',
+      ],
       async handle({ caller, body, header, gone }) {
         const begun = await chat.send(caller, body, readIdempotencyKey(header('idempotency-key')));
         const headers = { 'x-thread-id': begun.threadId, 'x-turn-id': begun.turnId, 'x-run-id': begun.runId };
@@ -109,6 +120,7 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       body: cancelBody,
       optionalBody: true,
       answers: { 202: z.object({ turn_id: z.uuid().nullable(), status: z.string() }) },
+      refusals: ['TURN_NOT_LIVE'],
       handle: async ({ caller, params, body }) => ({
         status: 202,
         body: await chat.cancel(caller, params.thread_id, body.turn_id),
@@ -124,6 +136,7 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       params: approvalParams,
       body: previewBody,
       answers: { 200: approvalShape },
+      refusals: ['ALREADY_DECIDED', 'APPROVAL_EXPIRED'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await approvals.preview(caller, params.thread_id, params.approval_id, body.args),
@@ -141,6 +154,7 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       answers: {
         202: z.object({ approval: approvalShape, thread_id: z.uuid(), turn_id: z.uuid(), run_id: z.uuid() }),
       },
+      refusals: ['ALREADY_DECIDED', 'APPROVAL_CHANGED', 'APPROVAL_EXPIRED'],
       handle: async ({ caller, params, body }) => ({
         status: 202,
         body: await chat.decide(caller, params.thread_id, { ...body, approval_id: params.approval_id }),

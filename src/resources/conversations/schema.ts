@@ -1,6 +1,8 @@
 /** What is said of conversations and their messages. */
 
 import { z } from 'zod';
+import { queryBoolean } from '../../http/validation.ts';
+import { approvalShape } from '../approvals/schema.ts';
 import { line } from '../text.ts';
 
 export const createConversationBody = z.strictObject({ title: line.max(255).nullish() });
@@ -12,7 +14,7 @@ export const listConversationsQuery = z.object({
   offset: z.coerce.number().int().min(0).max(100_000).default(0),
   cursor: z.string().max(500).optional(),
   search: line.max(200).optional(),
-  archived: z.stringbool().default(false),
+  archived: queryBoolean.default(false),
 });
 
 export const getConversationQuery = z.object({
@@ -62,9 +64,17 @@ export const conversationList = z.object({
   has_more: z.boolean(),
 });
 
+/** A card that waits, with the contract's names beside ours. */
+const interrupt = approvalShape.extend({
+  interrupt_id: z.uuid(),
+  action: z.string(),
+  summary: z.string(),
+  arguments: z.record(z.string(), z.unknown()),
+});
+
 export const interruptState = z.object({
   thread_id: z.uuid(),
   pending: z.boolean(),
-  interrupt: z.looseObject({ interrupt_id: z.string(), thread_id: z.uuid(), action: z.string() }).nullable(),
-  interrupts: z.array(z.looseObject({ interrupt_id: z.string(), thread_id: z.uuid(), action: z.string() })),
+  interrupt: interrupt.nullable(),
+  interrupts: z.array(interrupt),
 });

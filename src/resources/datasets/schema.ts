@@ -1,6 +1,7 @@
 /** What is said of datasets. */
 
 import { z } from 'zod';
+import { queryBoolean } from '../../http/validation.ts';
 import { line } from '../text.ts';
 
 /** The source of a dataset that a session has opened and no file has filled; lists leave it out. */
@@ -33,7 +34,7 @@ export const listDatasetsQuery = z.object({
   cursor: z.string().max(500).optional(),
   pipeline_type: line.max(100).optional(),
   search: line.trim().max(255).optional(),
-  include_archived: z.stringbool().default(false),
+  include_archived: queryBoolean.default(false),
 });
 
 export const datasetList = z.object({

@@ -44,6 +44,7 @@ export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
       access: 'write',
       body: findTarget,
       answers: { 202: emailJob },
+      refusals: ['NOT_ENOUGH_CREDITS'],
       handle: async ({ caller, body }) => ({ status: 202, body: await emailFinder.find(caller, body) }),
     }),
     route({
@@ -55,6 +56,7 @@ export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
       access: 'write',
       body: bulkFindBody,
       answers: { 202: bulkFindJob },
+      refusals: ['NOT_ENOUGH_CREDITS'],
       handle: async ({ caller, body }) => ({ status: 202, body: await emailFinder.bulk(caller, body.rows) }),
     }),
     route({
@@ -81,6 +83,7 @@ export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
       access: 'write',
       body: verifyBody,
       answers: {},
+      refusals: ['NOT_SUPPORTED'],
       handle: async ({ caller, body }) => emailFinder.verify(caller, body.email),
     }),
     route({

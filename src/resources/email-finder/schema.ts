@@ -1,6 +1,7 @@
 /** What is said of finding addresses (contract, tag email-finder). */
 
 import { z } from 'zod';
+import { queryBoolean } from '../../http/validation.ts';
 import { emailAddress } from '../suppression/schema.ts';
 import { line } from '../text.ts';
 import { domainName } from './domains.ts';
@@ -95,7 +96,7 @@ export const bulkFindJob = z.object({
 });
 export type BulkFindJob = z.output<typeof bulkFindJob>;
 
-export const bulkStatusQuery = z.object({ include_rows: z.stringbool().default(true) });
+export const bulkStatusQuery = z.object({ include_rows: queryBoolean.default(true) });
 
 export const bulkFindStatus = z.object({
   job_id: z.uuid(),

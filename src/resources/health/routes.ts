@@ -10,10 +10,19 @@ export interface HealthNeeds {
 }
 
 const alive = z.object({ status: z.literal('ok'), timestamp: z.iso.datetime() });
-const unavailable = z.object({ status: z.literal('unavailable'), reason: z.string() });
+const services = z.record(z.string(), z.string());
+const ready = z.object({ status: z.literal('ready'), services });
+/** What every error body has. */
+const refusal = { detail: z.literal('DRAINING'), message: z.string(), request_id: z.string() };
+const unavailable = z.object({
+  ...refusal,
+  status: z.literal('unavailable'),
+  reason: z.string(),
+  services,
+});
 const status = z.object({
   status: z.enum(['healthy', 'unhealthy']),
-  components: z.record(z.string(), z.unknown()),
+  components: services,
   timestamp: z.iso.datetime(),
 });
 
@@ -39,11 +48,15 @@ export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
       tag: 'health',
       summary: 'State of the service; 503 while it takes no work',
       access: 'public',
-      answers: { 200: status, 503: status },
-      handle: async () => {
-        const { ready, reason } = await readiness();
-        const components = { service: ready ? 'ok' : (reason ?? NOT_READY) };
-        const body = { status: ready ? 'healthy' : 'unhealthy', components, timestamp: timestamp() };
+      answers: { 200: status, 503: status.extend(refusal) },
+      handle: async ({ requestId }) => {
+        const { ready, reason = NOT_READY } = await readiness();
+        const body = {
+          ...(ready ? {} : refused(reason, requestId)),
+          status: ready ? 'healthy' : 'unhealthy',
+          components: { service: ready ? 'ok' : reason },
+          timestamp: timestamp(),
+        };
         return { status: ready ? 200 : 503, body, headers: FRESH };
       },
     });
@@ -57,16 +70,23 @@ export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
       tag: 'health',
       summary: 'Readiness for new work',
       access: 'public',
-      answers: { 200: z.object({ status: z.literal('ready') }), 503: unavailable },
-      handle: async (): Promise<Answer> => {
-        const { ready, reason } = await readiness();
-        if (ready) return { status: 200, body: { status: 'ready' }, headers: FRESH };
-        return { status: 503, body: { status: 'unavailable', reason: reason ?? NOT_READY }, headers: FRESH };
+      answers: { 200: ready, 503: unavailable },
+      handle: async ({ requestId }): Promise<Answer> => {
+        const { ready, reason = NOT_READY } = await readiness();
+        const services = { service: ready ? 'ok' : reason };
+        const body = ready
+          ? { status: 'ready', services }
+          : { ...refused(reason, requestId), status: 'unavailable', reason, services };
+        return { status: ready ? 200 : 503, body, headers: FRESH };
       },
     }),
     detailed('/api/v1/status', 'systemStatusPlain'),
     detailed('/api/v1/api/v1/status', 'systemStatus'),
   ];
+}
+
+function refused(reason: string, requestId: string) {
+  return { detail: 'DRAINING', message: reason, request_id: requestId };
 }
 
 const NOT_READY = 'The service takes no new work at the moment.';

@@ -18,6 +18,7 @@ export function createLeadFinderRoutes(leadFinder: LeadFinder): Route[] {
       access: 'write',
       body: batchBody,
       answers: { 202: batch },
+      refusals: ['NOT_ENOUGH_CREDITS'],
       handle: async ({ caller, body }) => ({ status: 202, body: await leadFinder.submit(caller, body) }),
     }),
     route({

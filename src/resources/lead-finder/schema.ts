@@ -1,6 +1,7 @@
 /** What is said of the lead finder's batches (contract, tag lead-finder). */
 
 import { z } from 'zod';
+import { queryBoolean } from '../../http/validation.ts';
 import { datasetName } from '../datasets/schema.ts';
 import { line } from '../text.ts';
 
@@ -56,7 +57,7 @@ export const batch = z.object({
 });
 export type Batch = z.output<typeof batch>;
 
-export const batchStatusQuery = z.object({ include_results: z.stringbool().default(true) });
+export const batchStatusQuery = z.object({ include_results: queryBoolean.default(true) });
 
 const batchResult = z.object({
   /** Of the name or criterion in the request. */

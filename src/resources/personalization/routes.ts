@@ -21,6 +21,15 @@ export function createPersonalizationRoutes(personalization: Personalization): R
       access: 'write',
       body: previewBody,
       answers: { 200: previewResult },
+      refusals: [
+        'NOT_FOUND',
+        'TOOL_FAILED',
+        'MODEL_UNAVAILABLE',
+        'MODEL_REFUSED',
+        'MODEL_RATE_LIMITED',
+        'MODEL_STREAM_BROKEN',
+        'MODEL_TIMEOUT',
+      ],
       handle: async ({ caller, body, gone }) => ({
         status: 200,
         body: await personalization.preview(caller, body, gone),
@@ -45,6 +54,7 @@ export function createPersonalizationRoutes(personalization: Personalization): R
       access: 'read',
       query: effectivePromptQuery,
       answers: { 200: effectivePrompt },
+      refusals: ['NOT_FOUND'],
       handle: async ({ caller, query }) => ({
         status: 200,
         body: await personalization.effectivePrompt(caller, query.sender_profile_id),

@@ -29,6 +29,7 @@ export function createSenderProfileRoutes(senderProfiles: SenderProfiles): Route
       access: 'write',
       body: createSenderProfileBody,
       answers: { 201: senderProfile },
+      refusals: ['LIMIT_REACHED'],
       handle: async ({ caller, body }) => ({ status: 201, body: await senderProfiles.create(caller, body) }),
     }),
     route({
@@ -134,6 +135,7 @@ export function createSenderProfileRoutes(senderProfiles: SenderProfiles): Route
       params: profileParams,
       body: createPromptBody,
       answers: { 201: namedPrompt },
+      refusals: ['ALREADY_EXISTS', 'LIMIT_REACHED'],
       handle: async ({ caller, params, body }) => ({
         status: 201,
         body: await senderProfiles.createPrompt(caller, params.profile_id, body),
@@ -149,6 +151,7 @@ export function createSenderProfileRoutes(senderProfiles: SenderProfiles): Route
       params: promptParams,
       body: updatePromptBody,
       answers: { 200: namedPrompt },
+      refusals: ['ALREADY_EXISTS'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await senderProfiles.updatePrompt(caller, params.profile_id, params.name, body),

@@ -27,6 +27,7 @@ export function createSuppressionRoutes(suppression: Suppression): Route[] {
       access: 'write',
       body: addSuppressionBody,
       answers: { 201: suppressionEntry },
+      refusals: ['ALREADY_EXISTS'],
       handle: async ({ caller, body }) => ({ status: 201, body: await suppression.add(caller, body) }),
     }),
     route({

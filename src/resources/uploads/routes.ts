@@ -31,6 +31,7 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
       access: 'read',
       upload: { file: FILE },
       answers: { 200: filePreview },
+      refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE'],
       handle: ({ caller, incoming }) =>
         withUpload(incoming, async ({ file, fields }) => {
           parseInput(previewFields, fields, 'body');
@@ -51,6 +52,7 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
           'JSON: the column of each field, or null for none, such as {"email": "Work address", "phone": null}. What is left out is guessed.',
       },
       answers: { 201: importResult },
+      refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE'],
       handle: ({ caller, incoming, gone }) =>
         withUpload(incoming, async ({ file, fields }) => {
           const given = parseInput(importFields, fields, 'body');
@@ -84,6 +86,7 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
         profile_name: NO_SENDER,
       },
       answers: { 200: uploadResult },
+      refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE', 'ALREADY_EXISTS'],
       handle: ({ caller, params, incoming, gone }) =>
         withUpload(incoming, async ({ file, fields }) => {
           parseInput(sessionFields, fields, 'body');

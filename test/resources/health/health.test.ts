@@ -34,7 +34,14 @@ describe('the probes', () => {
     state = { ready: false, reason: 'The process is draining.' };
     expect(await harness.ask('GET', '/api/v1/ready')).toMatchObject({
       status: 503,
-      body: { status: 'unavailable', reason: 'The process is draining.' },
+      body: {
+        detail: 'DRAINING',
+        message: 'The process is draining.',
+        request_id: expect.any(String),
+        status: 'unavailable',
+        reason: 'The process is draining.',
+        services: { service: 'The process is draining.' },
+      },
     });
   });
 
@@ -44,7 +51,11 @@ describe('the probes', () => {
     state = { ready: false, reason: 'The process is draining.' };
     expect(await harness.ask('GET', path)).toMatchObject({
       status: 503,
-      body: { status: 'unhealthy', components: { service: 'The process is draining.' } },
+      body: {
+        detail: 'DRAINING',
+        status: 'unhealthy',
+        components: { service: 'The process is draining.' },
+      },
     });
   });
 });
