@@ -6,6 +6,9 @@ import type { Campaign, CampaignStats } from '../../src/resources/campaigns/sche
 import { cardOf, decide, endOf, eventually, lastAnswer, say } from '../support/mailing.ts';
 import { DAY, MINUTE, MONDAY, type Newcomer, openNewcomer, PUBLIC_URL } from '../support/newcomer.ts';
 
+/** Milliseconds for a hundred moments of sending on a busy machine. */
+const SLOW = 240_000;
+
 let newcomer: Newcomer;
 beforeAll(async () => {
   newcomer = await openNewcomer();
@@ -136,7 +139,9 @@ describe('“Launch the Q4 campaign”', () => {
     expect(await newcomer.database.query('select id from outbox')).toEqual([]);
   });
 
-  it('sends after the yes exactly one first mail to each who was chosen, each at its time', async () => {
+  it('sends after the yes exactly one first mail to each who was chosen, each at its time', {
+    timeout: SLOW,
+  }, async () => {
     expect(endOf(await decide(newcomer.service.client, card, 'approve'))).toBe('completed');
     expect((await lastAnswer(newcomer.service.client, card.thread_id)).content).toContain(
       `${chosen.length} leads`,
@@ -182,7 +187,9 @@ describe('“Launch the Q4 campaign”', () => {
     expect(await suppressed()).toBe(1);
   });
 
-  it('goes on three local days later, but not to whoever unsubscribed, and tells figures that agree with the mails', async () => {
+  it('goes on three local days later, but not to whoever unsubscribed, and tells figures that agree with the mails', {
+    timeout: SLOW,
+  }, async () => {
     const gone = newcomer.arrivals[0]?.to;
     const before = newcomer.arrivals.length;
     await newcomer.runUntil(MIDNIGHT + 14 * DAY);

@@ -135,6 +135,33 @@ const cases: [tool: string, args: Row, phrasings: string[]][] = [
     ],
   ],
   [
+    'update_campaign',
+    { ...Q4, timezone: 'Europe/Berlin' },
+    [
+      'Set the time zone of the Q4 campaign to Europe/Berlin',
+      'switch campaign Q4 to the timezone Europe/Berlin',
+      'use the time zone Europe/Berlin for the Q4 campaign',
+    ],
+  ],
+  [
+    'update_campaign',
+    { ...Q4, sending_window_start: '09:00', sending_window_end: '17:30' },
+    [
+      'Send the Q4 campaign between 9:00 and 17:30',
+      'set the window of campaign Q4 to 9 - 5:30 pm',
+      'let the Q4 campaign send only from 9am to 5:30pm',
+    ],
+  ],
+  [
+    'update_campaign',
+    { ...Q4, send_days: ['tue', 'thu'] },
+    [
+      'Send the Q4 campaign on Tuesday and Thursday',
+      'set the sending days of campaign Q4 to thu, tue',
+      'only send the Q4 campaign on tuesdays and thursdays',
+    ],
+  ],
+  [
     'add_leads_to_campaign',
     { ...Q4, dataset_id: 'dataset-1' },
     [

@@ -175,12 +175,16 @@ export async function refusal(request: Promise<unknown>): Promise<ClientError> {
 }
 
 /** Looks until it is so; fails with what was seen last. */
-export async function eventually<T>(look: () => Promise<T> | T, isSo: (seen: T) => boolean): Promise<T> {
+export async function eventually<T>(
+  look: () => Promise<T> | T,
+  isSo: (seen: T) => boolean,
+  everyMs = 25,
+): Promise<T> {
   const until = Date.now() + 20_000;
   for (;;) {
     const seen = await look();
     if (isSo(seen)) return seen;
     if (Date.now() > until) throw new Error(`it did not come: ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

@@ -77,6 +77,7 @@ export async function openNewcomer({
           [new Date(now)],
         ),
       (rows) => rows.every(({ n }) => n === 0),
+      5,
     );
   }
 

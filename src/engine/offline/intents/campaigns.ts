@@ -5,12 +5,9 @@ import { count, field, heading, inline, paragraphs, series, table, time, trouble
 import { asRow, numberAt, type Outcome, type Row, rowsAt, type Scene, textAt } from '../scene.ts';
 import { core, limitIn, sameText, unquote } from '../words.ts';
 
-/** "the Q4 campaign", "campaign Q4", "my campaign called Q4", "the campaign". */
+/** "the Q4 campaign", "campaign Q4", "my campaign called Q4", "the campaign", "it". */
 const CAMPAIGN =
-  '(?:(?<bare>(?:the|my|our|this|that) campaign)|(?:the |my |our )?campaigns? (?:called |named )?(?<after>.+?)|(?:the |my |our )?(?<before>.+?) campaign)';
-
-/** Where no other thing could be meant, "it" is the campaign. */
-const CAMPAIGN_OR_IT = `(?:${CAMPAIGN}|it)`;
+  '(?:(?<bare>(?:the|my|our|this|that) campaign)|(?<it>it|this|that)|(?:the |my |our )?campaigns? (?:called |named )?(?<after>.+?)|(?:the |my |our )?(?<before>.+?) campaign)';
 
 const LIST = /^(?:campaigns?|drafts? campaigns?|running campaigns?|active campaigns?)$/;
 const said = (...patterns: string[]) => patterns.map((pattern) => new RegExp(`^(?:${pattern})$`, 'i'));
@@ -32,16 +29,13 @@ const PREFLIGHT = said(
   `run (?:a |the )?(?:preflight|check) (?:of|for|on) ${CAMPAIGN}`,
 );
 const LAUNCH = said(
-  `(?:launch|start|kick off|go live with|fire up|begin|run) ${CAMPAIGN_OR_IT}(?: now)?`,
-  `(?:get|set) ${CAMPAIGN_OR_IT} (?:going|started|live|running)`,
+  `(?:launch|start|kick off|go live with|fire up|begin|run) ${CAMPAIGN}(?: now)?`,
+  `(?:get|set) ${CAMPAIGN} (?:going|started|live|running)`,
 );
-const PAUSE = said(
-  `(?:pause|hold|halt|stop|suspend|freeze) ${CAMPAIGN_OR_IT}(?: now)?`,
-  `put ${CAMPAIGN_OR_IT} on hold`,
-);
+const PAUSE = said(`(?:pause|hold|halt|stop|suspend|freeze) ${CAMPAIGN}(?: now)?`, `put ${CAMPAIGN} on hold`);
 const RESUME = said(
-  `(?:resume|continue|unpause|restart|reactivate|go on with|carry on with) ${CAMPAIGN_OR_IT}(?: now)?`,
-  `let ${CAMPAIGN_OR_IT} (?:go on|continue|run again)`,
+  `(?:resume|continue|unpause|restart|reactivate|go on with|carry on with) ${CAMPAIGN}(?: now)?`,
+  `let ${CAMPAIGN} (?:go on|continue|run again)`,
 );
 const RENAME = said(
   `rename ${CAMPAIGN} (?:to|as|into) (?<value>.+)`,
@@ -52,6 +46,25 @@ const LIMIT = said(
   `(?:set|change|raise|lower|put) (?:the )?daily (?:limit|cap) (?:of|for|on) ${CAMPAIGN} to (?<value>\\d{1,5})(?: (?:e-?mails|mails))?(?: a day)?`,
   `(?:send|let) ${CAMPAIGN} (?:send )?(?:at most|no more than) (?<value>\\d{1,5}) (?:e-?mails|mails)(?: a day| per day)`,
   `limit ${CAMPAIGN} to (?<value>\\d{1,5})(?: (?:e-?mails|mails))?(?: a day| per day)`,
+);
+const TIME_ZONE = said(
+  `(?:set|change|switch) (?:the )?time ?zone (?:of|for|on) ${CAMPAIGN} to (?<value>.+)`,
+  `(?:set|change|switch) ${CAMPAIGN} to (?:the )?time ?zone (?<value>.+)`,
+  `use (?:the )?time ?zone (?<value>\\S+) (?:for|in) ${CAMPAIGN}`,
+);
+const TIME = '\\d{1,2}(?::\\d\\d)?(?: ?[ap]m)?';
+const SPAN = `(?<value>${TIME} ?(?:-|–|to|and|until) ?${TIME})`;
+const WINDOW = said(
+  `(?:set|change) (?:the )?(?:sending )?(?:window|hours) (?:of|for|on) ${CAMPAIGN} to ${SPAN}`,
+  `(?:send|let) ${CAMPAIGN} (?:send )?(?:only )?(?:between|from) ${SPAN}`,
+  `(?:send|only send) ${CAMPAIGN} (?:only )?(?:between|from) ${SPAN}`,
+);
+const DAY_NAMES = '(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?';
+const DAYS = `(?<value>weekdays|every day|all days|${DAY_NAMES}(?:(?:,? and |, ?| )${DAY_NAMES})*)`;
+const SEND_ON = said(
+  `(?:set|change) (?:the )?(?:sending |send )?days (?:of|for|on) ${CAMPAIGN} to ${DAYS}`,
+  `(?:only )?send ${CAMPAIGN} (?:only )?on ${DAYS}`,
+  `let ${CAMPAIGN} send (?:only )?(?:on )?${DAYS}`,
 );
 const ADD = said(
   `(?:add|put) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset|list|file) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
@@ -70,18 +83,30 @@ const NUMBERS = new Map([
 const STEP_DELAY_DAYS = 3;
 
 interface Wanted {
-  /** The campaign's name as it was said; empty for "the campaign". */
+  /** The campaign's name as it was said; empty for "the campaign" and "it". */
   name: string;
   value: string;
 }
 
-function readWanted(patterns: readonly RegExp[], words: string): Wanted | undefined {
+/** Without a campaign in the talk, "it" is one only where nothing else could be meant (`surely`: launch, pause, resume). */
+function readWanted(patterns: readonly RegExp[], scene: Scene, surely = false): Wanted | undefined {
   for (const pattern of patterns) {
-    const groups = pattern.exec(words)?.groups;
+    const groups = pattern.exec(scene.said)?.groups;
     if (groups === undefined) continue;
+    if (groups.it !== undefined && !surely && talkedOf(scene) === null) return undefined;
     return { name: unquote(groups.after ?? groups.before ?? ''), value: unquote(groups.value ?? '') };
   }
   return undefined;
+}
+
+/** The id of the campaign that the latest turn with tool calls was about; null where it was about something else. */
+function talkedOf({ earlier }: Scene): string | null {
+  const turn = earlier.findLast(({ exchanges }) => exchanges.length > 0);
+  const ids = (turn?.exchanges ?? []).flatMap(({ args, outcome }) => [
+    textAt(args, 'campaign_id'),
+    outcome.status === 'ok' ? textAt(outcome.result, 'campaign_id') : '',
+  ]);
+  return ids.findLast((id) => id !== '') ?? null;
 }
 
 /** Finds the campaign that is meant, then does what `act` says with it. */
@@ -91,8 +116,10 @@ function withCampaign(name: string, scene: Scene, act: (campaign: Row) => Step):
     return { toolCalls: [{ name: 'list_campaigns', args: name === '' ? {} : { search: name } }] };
   if (outcome.status !== 'ok') return { text: trouble('read your campaigns', outcome) };
   const found = rowsAt(outcome.result, 'campaigns');
-  const exact = found.filter(
-    (row) => sameText(textAt(row, 'name'), name) || sameText(textAt(row, 'name'), `${name} campaign`),
+  const exact = found.filter((row) =>
+    name === ''
+      ? textAt(row, 'campaign_id') === talkedOf(scene)
+      : sameText(textAt(row, 'name'), name) || sameText(textAt(row, 'name'), `${name} campaign`),
   );
   const meant = exact.length > 0 ? exact : found;
   const [only, ...others] = meant;
@@ -114,6 +141,8 @@ function campaignIntent(parts: {
   /** As in "I could not …". */
   doing: string;
   patterns: readonly RegExp[];
+  /** Whether "it" is a campaign though none was talked of. */
+  surely?: boolean;
   args?(wanted: Wanted): Row;
   tell(result: Row, campaign: Row): string;
 }): Intent {
@@ -121,7 +150,7 @@ function campaignIntent(parts: {
     example: parts.example,
     suggested: parts.suggested,
     tools: ['list_campaigns', parts.tool],
-    read: (scene) => readWanted(parts.patterns, scene.said),
+    read: (scene) => readWanted(parts.patterns, scene, parts.surely),
     next: (wanted, scene) =>
       withCampaign(wanted.name, scene, (campaign) => {
         const [outcome] = scene.outcomes(parts.tool);
@@ -261,7 +290,7 @@ export const campaignIntents = [
   defineIntent<Wanted>({
     example: 'Add the dataset DATASET to the NAME campaign',
     tools: ['list_campaigns', 'list_datasets', 'add_leads_to_campaign'],
-    read: (scene) => readWanted(ADD, scene.said),
+    read: (scene) => readWanted(ADD, scene),
     next: ({ name, value }, scene) =>
       withCampaign(name, scene, (campaign) => {
         const [datasets] = scene.outcomes('list_datasets');
@@ -294,6 +323,7 @@ export const campaignIntents = [
     tool: 'launch_campaign',
     doing: 'launch',
     patterns: LAUNCH,
+    surely: true,
     tell: (result) =>
       paragraphs(
         `**${inline(textAt(result, 'name'))}** is launched (${inline(textAt(result, 'status'))}): ${count(numberAt(result, 'recipients', 0), 'lead')} will get its first mail.`,
@@ -306,6 +336,7 @@ export const campaignIntents = [
     tool: 'pause_campaign',
     doing: 'pause',
     patterns: PAUSE,
+    surely: true,
     tell: (result) =>
       `**${inline(textAt(result, 'name'))}** is ${inline(textAt(result, 'status'))}. Nothing more of it is sent until you approve that it goes on.`,
   }),
@@ -314,6 +345,7 @@ export const campaignIntents = [
     tool: 'resume_campaign',
     doing: 'resume',
     patterns: RESUME,
+    surely: true,
     tell: (result) =>
       paragraphs(
         `**${inline(textAt(result, 'name'))}** goes on (${inline(textAt(result, 'status'))}).`,
@@ -337,6 +369,34 @@ export const campaignIntents = [
     tell: (result) => `The daily limit of **${inline(textAt(result, 'name'))}** is changed.`,
   }),
   campaignIntent({
+    example: 'Set the time zone of the NAME campaign to Europe/Berlin',
+    tool: 'update_campaign',
+    doing: 'change the time zone of',
+    patterns: TIME_ZONE,
+    args: ({ value }) => ({ timezone: value.replaceAll(' ', '_') }),
+    tell: (result) =>
+      `**${inline(textAt(result, 'name'))}** sends by the clocks of its new time zone. Say “check” it to see when.`,
+  }),
+  campaignIntent({
+    example: 'Send the NAME campaign between 9:00 and 12:30',
+    tool: 'update_campaign',
+    doing: 'change the window of',
+    patterns: WINDOW,
+    args({ value }) {
+      const [start = '', end = ''] = value.split(/ ?(?:-|–|to|and|until) ?/i).map(timeOfDay);
+      return { sending_window_start: start, sending_window_end: end };
+    },
+    tell: (result) => `The window of **${inline(textAt(result, 'name'))}** is changed.`,
+  }),
+  campaignIntent({
+    example: 'Send the NAME campaign on Tuesday and Thursday',
+    tool: 'update_campaign',
+    doing: 'change the days of',
+    patterns: SEND_ON,
+    args: ({ value }) => ({ send_days: daysIn(value) }),
+    tell: (result) => `The days of **${inline(textAt(result, 'name'))}** are changed.`,
+  }),
+  campaignIntent({
     example: 'Show the NAME campaign',
     tool: 'get_campaign',
     doing: 'read',
@@ -352,6 +412,24 @@ export const campaignIntents = [
       ].join('\n'),
   }),
 ] satisfies Intent[];
+
+/** "9" → "09:00", "5:30 pm" → "17:30". */
+function timeOfDay(words: string): string {
+  const [, hours = '', minutes = '00', half = ''] =
+    /^(\d{1,2})(?::(\d\d))? ?([ap]m)?$/i.exec(words.trim()) ?? [];
+  const hour = half === '' ? Number(hours) : (Number(hours) % 12) + (/^p/i.test(half) ? 12 : 0);
+  return `${String(hour).padStart(2, '0')}:${minutes}`;
+}
+
+const WEEK = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+
+/** The days that are named, from Monday on. */
+function daysIn(words: string): string[] {
+  if (/^(?:every day|all days)$/i.test(words)) return WEEK;
+  if (/^weekdays$/i.test(words)) return WEEK.slice(0, 5);
+  const named: readonly string[] = words.toLowerCase().match(/mon|tue|wed|thu|fri|sat|sun/g) ?? [];
+  return WEEK.filter((day) => named.includes(day));
+}
 
 function campaignTable(campaigns: readonly Row[]): string {
   return table(
