@@ -47,8 +47,12 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 function scriptOf({ messages }: ChatRequest): Script {
   const content = messages.findLast((message) => message.role === 'user')?.content ?? '';
   const text = typeof content === 'string' ? content : content.map((part) => part.text ?? '').join('');
-  return JSON.parse(text);
+  const asked: Script | { task: string } = JSON.parse(text);
+  return 'task' in asked ? SUMMARY : asked;
 }
+
+/** What a long conversation's older part is summed up with. */
+const SUMMARY: Script = { tokens: 60, everyMs: 0 };
 
 const frames = new Map<string, Buffer>();
 

@@ -23,6 +23,7 @@ import { createOfflineFetch } from './engine/offline-model.ts';
 import { createPrompts } from './engine/prompts.ts';
 import { createProposer, createToolBox } from './engine/proposals.ts';
 import { createEngine } from './engine/runner.ts';
+import { createSummaries, SUMMARY_PROMPTS } from './engine/summaries.ts';
 import { createAuthenticate } from './http/caller.ts';
 import { createDocsRoutes } from './http/docs.ts';
 import { createVerifyToken } from './http/jwt.ts';
@@ -95,6 +96,7 @@ import { createContextReader } from './resources/turns/context.ts';
 import { createLedger } from './resources/turns/effects.ts';
 import { createJournalStore } from './resources/turns/journal-store.ts';
 import type { LeaseNeeds } from './resources/turns/lease.ts';
+import { createSummaryStore } from './resources/turns/summaries.ts';
 import { createTurnStore } from './resources/turns/turn-store.ts';
 import { createUnsubscribeLinks } from './resources/unsubscribe/links.ts';
 import { createUnsubscribeRoutes } from './resources/unsubscribe/routes.ts';
@@ -123,7 +125,16 @@ export interface AppNeeds {
 }
 
 /** The ports that `wrap` is offered. */
-export const PORTS = ['turns', 'journal', 'checkpoints', 'ledger', 'approvals', 'model', 'mailer'] as const;
+export const PORTS = [
+  'turns',
+  'journal',
+  'checkpoints',
+  'ledger',
+  'approvals',
+  'summaries',
+  'model',
+  'mailer',
+] as const;
 export type PortName = (typeof PORTS)[number];
 
 export interface App {
@@ -214,7 +225,7 @@ export async function createApp({
   );
   const prompts = createPrompts({
     folder: path.join(ROOT, 'prompts'),
-    required: { ...OUTREACH_PROMPTS, ...PERSONALIZE_PROMPTS },
+    required: { ...OUTREACH_PROMPTS, ...SUMMARY_PROMPTS, ...PERSONALIZE_PROMPTS },
   });
   const writer = config.model === null ? createRuleWriter() : createModelWriter({ model, prompts });
   const personalize = createPersonalize({ writer, prompts });
@@ -292,12 +303,32 @@ export async function createApp({
   const outreach = createOutreachGraph(graphNeeds);
   const singleCall = createSingleCallGraph(graphNeeds);
   const contextReader = createContextReader({ appPool });
+  // A tool that is gone may have given anything.
+  const isUntrusted = (name: string) => toolBox.get(name)?.untrusted ?? true;
   const engine = createEngine({
     compile: (checkpointer, turn) =>
       turn.input.tool_call === undefined ? outreach(checkpointer) : singleCall(checkpointer),
     checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
     modelName: model.name,
-    readContext: createContext({ read: contextReader.read, prompts, toolBox, sandbox: mailer.sandbox, now }),
+    readContext: createContext({
+      read: contextReader.read,
+      prompts,
+      summaries: createSummaries({
+        model,
+        prompts,
+        store: wrap('summaries', createSummaryStore({ appPool })),
+        isUntrusted,
+        after: clock.after,
+        report: (error, turn) =>
+          log.warn(
+            { err: error, turn_id: turn.turnId },
+            'no summary could be made; the older messages are left out',
+          ),
+      }),
+      isUntrusted,
+      sandbox: mailer.sandbox,
+      now,
+    }),
     answerBegun: gate.answerBegun,
     recursionLimit: BUDGET.modelCalls * 3 + 3,
     now,

@@ -39,12 +39,12 @@ export function createOutreachNodes({ model, toolBox, gate, budget, now }: Outre
     const call = state.calls + 1;
     const last = state.exhausted || isSpent(state, run);
     run.reply.stepStart('model');
-    const context = await run.context();
+    const past = await run.recall(state.calls === 0);
     if (last && !state.exhausted)
       run.reply.notice('BUDGET_EXHAUSTED', 'The budget of this turn is used up; this is its last answer.');
-    const messages = [...context.messages, ...repair(state.messages)];
+    const messages = [...past.messages, ...repair(state.messages)];
     if (last) messages.push({ role: 'system', content: LAST_ANSWER });
-    const tainted = state.tainted || context.tainted;
+    const tainted = state.tainted || past.tainted;
     // Before the call: what is told of an answer that breaks off is kept, and may repeat what the model read.
     run.reply.tainted ||= tainted;
     const answer = await model.call({

@@ -1,6 +1,7 @@
-/** What the model is shown of a conversation: stored messages as the provider's, fenced, repaired and cut to a window. */
+/** What the model is shown of a conversation: a summary of the older part and the newest messages, fenced, repaired and kept to a window. */
 
 import type { ErrorCode } from '../errors.ts';
+import type { Past, Summary } from '../resources/turns/summaries.ts';
 import type { Message, Part } from '../runtime/events.ts';
 import type { ToolEnd } from '../runtime/ports.ts';
 import type { PlainMessage } from './model.ts';
@@ -14,27 +15,23 @@ export interface History {
   messages: PlainMessage[];
   /** Whether any of it holds text that a stranger may have written. */
   tainted: boolean;
-  /** How many stored messages did not fit. */
+  /** How many messages are neither shown nor summarised. */
   omitted: number;
 }
 
-/** Builds the window from stored messages, ascending; the newest always fit. */
-export function buildHistory(stored: readonly Message[], isUntrusted: (tool: string) => boolean): History {
+export type IsUntrusted = (tool: string) => boolean;
+
+/** Builds the window: the summary, and of the messages after it the newest that fit, the very newest in any case. */
+export function buildHistory({ summary, gap, messages }: Past, isUntrusted: IsUntrusted): History {
   const kept: PlainMessage[][] = [];
   let room = WINDOW_TOKENS;
   let omitted = 0;
-  let tainted = false;
-  // The mark on the message says it all, unless the run that would have set it was lost.
-  const holdsStrangers = (part: Part) =>
-    part.type === 'tool' && part.status === 'ok' && isUntrusted(part.name);
-  for (const message of [...stored].reverse()) {
-    const group =
-      message.role === 'assistant'
-        ? fromParts(message.parts, isUntrusted)
-        : [{ role: 'user' as const, content: message.content }];
+  // Also of what falls out of the window: it may live on in what was said of it.
+  let tainted = summary?.tainted === true || gap.tainted;
+  for (const message of [...messages].reverse()) {
+    const group = toPlain(message, isUntrusted);
     const cost = estimateTokens(group);
-    // Also of what falls out of the window: it may live on in what was said of it.
-    tainted ||= message.metadata.tainted === true || message.parts.some(holdsStrangers);
+    tainted ||= isTainted(message, isUntrusted);
     if (omitted > 0 || (kept.length > 0 && cost > room)) {
       omitted += 1;
       continue;
@@ -42,18 +39,56 @@ export function buildHistory(stored: readonly Message[], isUntrusted: (tool: str
     room -= cost;
     kept.unshift(group);
   }
-  const messages = kept.flat();
+  omitted += gap.messages;
+  const shown = kept.flat();
   if (omitted > 0) {
-    messages.unshift({
-      role: 'system',
-      content: `(${omitted} earlier messages of this conversation are not shown.)`,
-    });
+    const which =
+      summary === null
+        ? 'earlier messages of this conversation'
+        : 'messages between that summary and what follows';
+    shown.unshift({ role: 'system', content: `(${omitted} ${which} are not shown.)` });
   }
-  return { messages: repair(messages), tainted, omitted };
+  if (summary !== null) shown.unshift(toSummaryMessage(summary));
+  return { messages: repair(shown), tainted, omitted };
+}
+
+/** Whether the messages after the summary have become too many to be shown. */
+export function isOutgrown({ gap, messages }: Past, isUntrusted: IsUntrusted): boolean {
+  return (
+    gap.messages > 0 ||
+    messages.reduce((sum, message) => sum + estimateTokens(toPlain(message, isUntrusted)), 0) > WINDOW_TOKENS
+  );
+}
+
+/** The summary as the model reads it: data in the user's place, as nobody's words may become the system's. */
+function toSummaryMessage({ text, messages, tainted }: Summary): PlainMessage {
+  const fence = tainted ? { __untrusted_third_party_content: true } : {};
+  return {
+    role: 'user',
+    content: JSON.stringify({ ...fence, source: SUMMARY_SOURCE, messages, content: text }),
+  };
+}
+
+/** Marks the message that is a summary; prompts/outreach/system.md explains it. */
+export const SUMMARY_SOURCE = 'summary_of_earlier_messages';
+
+/** A stored message as the provider's messages; one of an assistant is several. */
+export function toPlain(message: Message, isUntrusted: IsUntrusted): PlainMessage[] {
+  if (message.role === 'assistant') return fromParts(message.parts, isUntrusted);
+  return [{ role: 'user', content: message.content }];
+}
+
+/** Whether a message holds text that a stranger may have written. */
+export function isTainted(message: Message, isUntrusted: IsUntrusted): boolean {
+  // The mark on the message says it all, unless the run that would have set it was lost.
+  return (
+    message.metadata.tainted === true ||
+    message.parts.some((part) => part.type === 'tool' && part.status === 'ok' && isUntrusted(part.name))
+  );
 }
 
 /** An assistant message of an ended turn, as the provider wants it: one message a model call, each call answered. */
-function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolean): PlainMessage[] {
+function fromParts(parts: readonly Part[], isUntrusted: IsUntrusted): PlainMessage[] {
   const calls = new Map<number, { text: string; tools: Extract<Part, { type: 'tool' }>[] }>();
   for (const part of parts) {
     if (part.type !== 'text' && part.type !== 'tool') continue;
@@ -100,22 +135,18 @@ function fromParts(parts: readonly Part[], isUntrusted: (tool: string) => boolea
               },
             };
       const untrusted = end.status === 'ok' ? isUntrusted(tool.name) : quotesStrangers(end);
-      const content = cut(toolContent(end, untrusted), untrusted);
+      const content = shorten(toolContent(end, untrusted), untrusted, OLD_RESULT_CHARS);
       messages.push({ role: 'tool', tool_call_id: tool.tool_call_id, content });
     }
   }
   return messages;
 }
 
-/** Too much of an earlier turn, shortened; the fence stands around what is left. */
-function cut(content: string, untrusted: boolean): string {
-  if (content.length <= OLD_RESULT_CHARS) return content;
+/** A result, shortened where it is longer than `most` characters; the fence stands around what is left. */
+export function shorten(content: string, untrusted: boolean, most: number): string {
+  if (content.length <= most) return content;
   const fence = untrusted ? { __untrusted_third_party_content: true } : {};
-  return JSON.stringify({
-    ...fence,
-    shortened: true,
-    content: content.slice(0, OLD_RESULT_CHARS).toWellFormed(),
-  });
+  return JSON.stringify({ ...fence, shortened: true, content: content.slice(0, most).toWellFormed() });
 }
 
 /** A call's end as the model reads it: JSON text; what a stranger may have written stands inside a fence. */

@@ -3,6 +3,7 @@
 import { nextStep } from './offline/next-step.ts';
 import { completion, completionFrames, type Telling, tokens } from './offline/protocol.ts';
 import { type ChatRequest, chatRequestSchema } from './offline/scene.ts';
+import { summaryStep } from './offline/summary.ts';
 
 /**
  * A `fetch` that answers `POST …/chat/completions` itself, streamed or whole, and nothing else (404). No request leaves
@@ -26,7 +27,7 @@ export function createOfflineFetch(): typeof fetch {
     const request = readRequest(body);
     if (!request) return refusal(400, 'The body is not a chat-completions request.');
 
-    const step = nextStep(request);
+    const step = summaryStep(request) ?? nextStep(request);
     const telling: Telling = {
       model: request.model ?? 'offline',
       includeUsage: request.stream_options?.include_usage === true,

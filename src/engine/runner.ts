@@ -15,20 +15,26 @@ import { createCheckpointer } from './checkpointer.ts';
 import type { CallRun, GateRun, Policy } from './gate.ts';
 import type { PlainMessage } from './model.ts';
 
-/** What the model is shown before this turn's own messages, and the workspace's limits. */
-export interface TurnContext {
+/** What the model is shown before this turn's own messages, and whether any of it is a stranger's. */
+export interface Recalled {
   messages: PlainMessage[];
   tainted: boolean;
+}
+
+/** What a run reads once: the workspace's limits, and what the model can be shown of the past. */
+export interface TurnContext {
   /** What the turn's calls have captured before this run began, by the ledger. */
   creditsSpent: number;
   policy: Policy;
+  /** `beginning`: no model was asked in this turn yet, so what has outgrown the window may be summed up first. */
+  recall(run: CallRun, beginning: boolean): Promise<Recalled>;
 }
 
 /** What a run lends to the nodes of its graph. */
 export interface GraphRun extends GateRun {
   startedAt: number;
-  /** Read once a run. */
-  context(): Promise<TurnContext>;
+  /** What the model is shown before the turn's own messages (`TurnContext.recall`), once a run. */
+  recall(beginning: boolean): Promise<Recalled>;
   /** Does work that must not be cut off: cancelling waits until it has settled. */
   hold<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -65,20 +71,25 @@ export function createEngine(needs: EngineNeeds): Engine {
       performed.add(turn);
       const settling = new Set<Promise<unknown>>();
       let context: Promise<TurnContext> | null = null;
+      let recalled: Promise<Recalled> | null = null;
+      const readOnce = () => {
+        context ??= readContext(turn).then((read) => {
+          // A run that was lost told nobody what it had spent; what this one spent meanwhile is counted already.
+          reply.usage.credits = Math.max(reply.usage.credits, read.creditsSpent);
+          return read;
+        });
+        return context;
+      };
       const run: GraphRun = {
         turn,
         reply,
         signal,
         startedAt: now(),
-        context() {
-          context ??= readContext(turn).then((read) => {
-            // A run that was lost told nobody what it had spent; what this one spent meanwhile is counted already.
-            reply.usage.credits = Math.max(reply.usage.credits, read.creditsSpent);
-            return read;
-          });
-          return context;
+        recall(beginning) {
+          recalled ??= readOnce().then((read) => read.recall(run, beginning));
+          return recalled;
         },
-        policy: async () => (await run.context()).policy,
+        policy: async () => (await readOnce()).policy,
         hold(work) {
           const held = work();
           settling.add(held);

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Message } from '../../src/client/events.ts';
 import { endOf, lastAnswer, say } from '../support/mailing.ts';
+import { expectValid } from '../support/provider-rules.ts';
 import type { ChatRequest } from '../support/scripted-model.ts';
 import { deltaEvent, HTML_ANSWER, type Scripted, type ScriptedAnswer } from '../support/scripted-model.ts';
 import type { ServiceHere } from '../support/service.ts';
@@ -20,26 +21,6 @@ afterAll(() => stage.close());
 
 /** The client does not try these again: `x-should-retry` is the provider’s own word for it. */
 const AT_ONCE = { 'x-should-retry': 'false' };
-
-/** What a provider demands of a history: every call has its result right behind it, and no result is without a call. */
-function expectValid({ messages }: ChatRequest): void {
-  let open = new Set<string>();
-  for (const message of messages) {
-    if (message.role === 'tool') {
-      expect(open.delete(message.tool_call_id ?? ''), 'a result without its call').toBe(true);
-      continue;
-    }
-    expect([...open], 'calls without a result').toEqual([]);
-    open = new Set(message.tool_calls?.map(({ id }) => id));
-    if (message.role === 'assistant') {
-      expect((message.content ?? '') !== '' || open.size > 0, 'an assistant message without anything').toBe(
-        true,
-      );
-    }
-    for (const call of message.tool_calls ?? []) JSON.parse(call.function.arguments);
-  }
-  expect([...open]).toEqual([]);
-}
 
 /** Says something after a failed turn; the history that the model is shown must be valid. */
 async function expectGoesOn(threadId: string): Promise<ChatRequest> {

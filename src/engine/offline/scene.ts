@@ -72,13 +72,28 @@ export interface Scene {
 
 /** Reads the request; messages before the first user message are no one's turn and are left out. */
 export function readScene(request: ChatRequest): Scene {
+  const turns = readTurns(request.messages);
+  const turn = turns.pop() ?? { raw: '', said: '', exchanges: [] };
+  const tools = request.tool_choice === 'none' ? [] : (request.tools ?? []);
+  return {
+    tools: new Set(tools.flatMap((tool) => (tool.function ? [tool.function.name] : []))),
+    raw: turn.raw,
+    said: turn.said,
+    turn,
+    earlier: turns,
+    outcomes: (tool) => outcomesOf(turn, tool),
+  };
+}
+
+/** The turns that messages tell, in their order. */
+export function readTurns(messages: readonly ChatMessage[]): Turn[] {
   const answers = new Map(
-    request.messages
+    messages
       .filter((message) => message.role === 'tool')
       .map((message) => [message.tool_call_id, readOutcome(plainText(message.content))]),
   );
   const turns: Turn[] = [];
-  for (const message of request.messages) {
+  for (const message of messages) {
     if (message.role === 'user') {
       const raw = plainText(message.content);
       turns.push({ raw, said: raw.length > LONGEST ? '' : tidy(raw), exchanges: [] });
@@ -95,16 +110,7 @@ export function readScene(request: ChatRequest): Scene {
       });
     }
   }
-  const turn = turns.pop() ?? { raw: '', said: '', exchanges: [] };
-  const tools = request.tool_choice === 'none' ? [] : (request.tools ?? []);
-  return {
-    tools: new Set(tools.flatMap((tool) => (tool.function ? [tool.function.name] : []))),
-    raw: turn.raw,
-    said: turn.said,
-    turn,
-    earlier: turns,
-    outcomes: (tool) => outcomesOf(turn, tool),
-  };
+  return turns;
 }
 
 /** The outcomes of a turn's calls of one tool, in the order they were made. */
@@ -139,12 +145,14 @@ function isRow(value: unknown): value is Row {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function plainText(content: ChatMessage['content']): string {
+/** A message's text, whichever way it is spelled. */
+export function plainText(content: ChatMessage['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => part.text ?? '').join('');
 }
 
-function parseJson(text: string): unknown {
+/** The value; undefined where the text is no JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

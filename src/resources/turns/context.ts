@@ -2,8 +2,8 @@
 
 import type pg from 'pg';
 import { runScoped } from '../../db/pipeline.ts';
-import type { Message } from '../../runtime/events.ts';
 import type { LeasedTurn } from '../../runtime/ports.ts';
+import { MESSAGE_JSON, type Past, type StoredMessage, type SummaryRow, toSummary } from './summaries.ts';
 
 export interface StoredContext {
   workspaceName: string;
@@ -11,20 +11,29 @@ export interface StoredContext {
   approvalTtlHours: number;
   /** Credits that this turn's calls have captured so far, in lost runs too. */
   creditsSpent: number;
-  /** The last messages before this turn, ascending. */
-  messages: Message[];
+  /** The conversation before this turn, as far as it is read. */
+  past: Past;
 }
 
-/** More messages than the model's window can hold are never read. */
+/** So many messages behind the summary are read; with more, a summary is due. */
 const MESSAGES = 60;
 
 const READ = `
+with summary as (
+  select text, through_seq, messages, tainted, turn_id, tried_seq from conversation_summaries where conversation_id = $2
+), recent as (
+  select * from conversation_messages
+   where conversation_id = $2 and turn_id <> $3 and seq > coalesce((select through_seq from summary), 0)
+   order by seq desc limit ${MESSAGES}
+)
 select w.name, w.auto_spend_credits, w.approval_ttl_hours,
        (select coalesce(sum(credits), 0)::int from effects where turn_id = $3) as credits_spent,
-       coalesce((select jsonb_agg(m order by (m->>'seq')::bigint) from (
-         select jsonb_build_object('seq', seq, 'role', role, 'content', content, 'parts', case when role = 'assistant' then parts else '[]' end,
-                                   'metadata', metadata, 'turn_id', turn_id, 'id', id, 'status', status) as m
-           from conversation_messages where conversation_id = $2 and turn_id <> $3 order by seq desc limit ${MESSAGES}) recent), '[]') as messages
+       (select to_jsonb(s) from summary s) as summary,
+       (select jsonb_build_object('messages', count(*), 'tainted', coalesce(bool_or(metadata->'tainted' = 'true'), false))
+          from conversation_messages
+         where conversation_id = $2 and seq > coalesce((select through_seq from summary), 0)
+           and seq < (select min(seq) from recent)) as gap,
+       coalesce((select jsonb_agg(${MESSAGE_JSON} order by seq) from recent m), '[]') as messages
   from workspaces w where w.id = $1`;
 
 export interface ContextRow {
@@ -32,7 +41,9 @@ export interface ContextRow {
   auto_spend_credits: number;
   approval_ttl_hours: number;
   credits_spent: number;
-  messages: Message[];
+  summary: SummaryRow | null;
+  gap: Past['gap'];
+  messages: StoredMessage[];
 }
 
 export type ContextReader = ReturnType<typeof createContextReader>;
@@ -64,7 +75,12 @@ export function createContextReader({ appPool }: { appPool: pg.Pool }) {
         autoSpendCredits: row.auto_spend_credits,
         approvalTtlHours: row.approval_ttl_hours,
         creditsSpent: row.credits_spent,
-        messages: row.messages,
+        past: {
+          summary: toSummary(row.summary),
+          triedSeq: row.summary?.tried_seq ?? 0,
+          gap: row.gap,
+          messages: row.messages,
+        },
       };
     },
   };
