@@ -302,13 +302,13 @@ export async function createApp({
   const graphNeeds = { model, toolBox, gate, budget: BUDGET, now };
   const outreach = createOutreachGraph(graphNeeds);
   const singleCall = createSingleCallGraph(graphNeeds);
-  const contextReader = createContextReader({ appPool });
+  const contextReader = createContextReader({ appPool, ...lease });
   // A tool that is gone may have given anything.
   const isUntrusted = (name: string) => toolBox.get(name)?.untrusted ?? true;
   const engine = createEngine({
     compile: (checkpointer, turn) =>
       turn.input.tool_call === undefined ? outreach(checkpointer) : singleCall(checkpointer),
-    checkpoints: wrap('checkpoints', createPostgresCheckpointStore(runtimePool)),
+    checkpoints: wrap('checkpoints', createPostgresCheckpointStore({ pool: runtimePool, ...lease })),
     modelName: model.name,
     readContext: createContext({
       read: contextReader.read,

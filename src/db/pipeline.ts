@@ -1,7 +1,7 @@
 /** Hot statements in one network round trip: the transaction around them is sent without waiting. */
 
 import type pg from 'pg';
-import { ServiceError } from '../errors.ts';
+import { isDatabaseAway } from './away.ts';
 
 /**
  * Runs one statement in a transaction scoped to the workspace: begin, scope, statement and commit travel together.
@@ -91,9 +91,15 @@ export async function retryDeadlocks<T>(work: () => Promise<T>, tries = 4): Prom
   }
 }
 
+/** How long a step of a run waits for a database that is away: as long as its lease may still hold. */
+export interface Patience {
+  leaseSeconds: number;
+  now(): number;
+}
+
 /** Repeats work that the database's absence interrupted, while the lease may still hold. The work must bear repeating. */
 export async function whileDatabaseReturns<T>(
-  { now, leaseSeconds }: { now(): number; leaseSeconds: number },
+  { now, leaseSeconds }: Patience,
   work: () => Promise<T>,
 ): Promise<T> {
   const until = now() + leaseSeconds * 1000;
@@ -101,9 +107,7 @@ export async function whileDatabaseReturns<T>(
     try {
       return await work();
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      const final = error instanceof ServiceError || error instanceof TypeError || /^(22|23|42)/.test(code);
-      if (final || now() + wait > until) throw error;
+      if (!isDatabaseAway(error) || now() + wait > until) throw error;
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

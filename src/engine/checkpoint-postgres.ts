@@ -2,6 +2,7 @@
 
 import type { Checkpoint, CheckpointMetadata } from '@langchain/langgraph-checkpoint';
 import type pg from 'pg';
+import { type Patience, whileDatabaseReturns } from '../db/pipeline.ts';
 import { toJson } from './checkpoint-json.ts';
 import { type CheckpointStore, leaseLost, type StoredWrite } from './checkpoint-store.ts';
 
@@ -50,11 +51,24 @@ const REMOVE = {
   and turns.status not in ('running', 'awaiting_approval')`,
 };
 
-/** The store on PostgreSQL. `pool` serves a role that may read and write `turn_checkpoints` and lock rows of `turns`. */
-export function createPostgresCheckpointStore(pool: pg.Pool): CheckpointStore {
+export interface PostgresCheckpointNeeds extends Patience {
+  /** Serves a role that may read and write `turn_checkpoints` and lock rows of `turns`. */
+  pool: pg.Pool;
+}
+
+/**
+ * The store on PostgreSQL. While the database is away each statement is repeated: one that was done although its answer
+ * was lost changes nothing by being done again (writes are told apart by task and place when they are read).
+ */
+export function createPostgresCheckpointStore({
+  pool,
+  ...patience
+}: PostgresCheckpointNeeds): CheckpointStore {
+  const query = <Found extends pg.QueryResultRow>(statement: pg.QueryConfig) =>
+    whileDatabaseReturns(patience, () => pool.query<Found>(statement));
   return {
     async read(turnId) {
-      const { rows } = await pool.query<Row>({ ...READ, values: [turnId] });
+      const { rows } = await query<Row>({ ...READ, values: [turnId] });
       return rows.map((row) => ({
         ns: row.ns,
         checkpointId: row.checkpoint_id,
@@ -65,7 +79,7 @@ export function createPostgresCheckpointStore(pool: pg.Pool): CheckpointStore {
       }));
     },
     async write(turnId, epoch, row) {
-      const { rowCount } = await pool.query({
+      const { rowCount } = await query({
         ...WRITE,
         values: [
           turnId,
@@ -82,11 +96,11 @@ export function createPostgresCheckpointStore(pool: pg.Pool): CheckpointStore {
     },
     async addWrites(turnId, epoch, ns, checkpointId, writes) {
       const values = [turnId, epoch, ns, checkpointId, toJson(writes)];
-      const { rowCount } = await pool.query({ ...ADD_WRITES, values });
+      const { rowCount } = await query({ ...ADD_WRITES, values });
       if (rowCount === 0) throw leaseLost(turnId);
     },
     async remove(turnId) {
-      await pool.query({ ...REMOVE, values: [turnId] });
+      await query({ ...REMOVE, values: [turnId] });
     },
   };
 }

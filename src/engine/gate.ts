@@ -4,6 +4,7 @@
  */
 
 import canonicalize from 'canonicalize';
+import { isDatabaseAway } from '../db/away.ts';
 import { type ErrorFact, errorFact, ServiceError } from '../errors.ts';
 import type { ApprovalRow } from '../resources/approvals/approvals.ts';
 import type { EffectCall, Ledger, LedgerRow } from '../resources/turns/effects.ts';
@@ -98,7 +99,10 @@ export type Gate = ReturnType<typeof createGate>;
 export function createGate(needs: GateNeeds) {
   const { toolBox, ledger, cardOf, newId, now, report } = needs;
 
-  /** Computes what a call would do and whether a person is asked. Never throws: a refusal is the call's result. */
+  /**
+   * Computes what a call would do and whether a person is asked. A refusal is the call's result; thrown is only that the
+   * database is away, which says nothing of the call.
+   */
   async function plan(
     run: GateRun,
     call: { toolCallId: string; name: string; args: Record<string, unknown> | null },
@@ -158,6 +162,7 @@ export function createGate(needs: GateNeeds) {
       });
       return { ...frozen, card, refusal: null };
     } catch (error) {
+      if (isDatabaseAway(error)) throw error;
       if (!(error instanceof ServiceError)) report(error, run.turn);
       return refuse(ended(error));
     }
@@ -185,7 +190,7 @@ export function createGate(needs: GateNeeds) {
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'LEASE_LOST') throw error;
       // Only the ledger may say how an effect ended that was begun.
-      if (error instanceof LedgerFault) throw error;
+      if (error instanceof LedgerFault || isDatabaseAway(error)) throw error;
       if (run.signal.aborted && !(error instanceof ServiceError)) throw error;
       if (!(error instanceof ServiceError)) report(error, run.turn);
       return { kind: 'ended', end: ended(error), rejectedHash: null, tainted: false };

@@ -7,6 +7,7 @@ import {
   GraphRecursionError,
   RunControl,
 } from '@langchain/langgraph';
+import { isDatabaseAway } from '../db/away.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 import type { Approval } from '../runtime/events.ts';
 import type { Engine, LeasedTurn, LegOutcome, Performance } from '../runtime/ports.ts';
@@ -146,8 +147,11 @@ export function createEngine(needs: EngineNeeds): Engine {
     return (await checkpoints.read(turn.turnId)).some((row) => row.ns === '');
   }
 
+  /** How a leg ended that threw; throws what is not its end. */
   function outcomeOf(error: unknown, signal: AbortSignal, turn: LeasedTurn): LegOutcome {
     if (error instanceof GraphDrained) return { status: 'drained' };
+    // A turn does not fail of it: the lease runs out, and whoever finds it goes on from the last checkpoint.
+    if (isDatabaseAway(error)) throw error;
     if (signal.aborted) return { status: 'cancelled' };
     if (error instanceof GraphRecursionError) {
       const fault = new ServiceError(

@@ -1,5 +1,6 @@
 /** The one error body: a superset of the contract's envelopes (design.md §5). */
 
+import { isDatabaseAway } from '../db/away.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 
 /** Builds status, headers and body for a thrown value; unknown errors say no more than `INTERNAL_ERROR`. */
@@ -24,9 +25,6 @@ export function errorAnswer(
   return { status: known?.status ?? 500, headers: known?.headers ?? {}, body };
 }
 
-/** SQLSTATE classes that mean "the database is not there now": connection, resources, operator intervention. */
-const DATABASE_AWAY = /^(08|53|57P0|58)/;
-
 /** A database fault as the refusal it stands for: a row of another workspace looks like absence, a lost server like a 503. */
 function fromDatabase(error: unknown): ServiceError | null {
   if (!(error instanceof Error)) return null;
@@ -46,13 +44,7 @@ function fromDatabase(error: unknown): ServiceError | null {
       ],
     });
   }
-  const lost =
-    code === 'ECONNREFUSED' || code === 'ECONNRESET' || error.message.startsWith('Connection terminated');
-  if (
-    lost ||
-    DATABASE_AWAY.test(code) ||
-    error.message.startsWith('timeout exceeded when trying to connect')
-  ) {
+  if (isDatabaseAway(error)) {
     return new ServiceError(
       'DATABASE_UNAVAILABLE',
       'The database cannot be reached at the moment. Try again in a few seconds.',

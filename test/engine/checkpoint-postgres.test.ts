@@ -16,7 +16,7 @@ let store: CheckpointStore;
 
 beforeAll(async () => {
   database = await openTurnDatabase();
-  store = createPostgresCheckpointStore(database.runtime);
+  store = createPostgresCheckpointStore({ pool: database.runtime, now: Date.now, leaseSeconds: 5 });
 }, 30_000);
 
 afterAll(async () => {

@@ -22,15 +22,25 @@ const TEST_SETTINGS = {
   max_connections: '400',
 };
 
-/** Starts a server on fresh data, for vitest's globalSetup or for one test that breaks its server. */
-export async function startTestCluster(): Promise<TestCluster> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'overture-test-'));
+/**
+ * Starts a server on fresh data, for vitest's globalSetup or for one test that breaks its server. It comes back by itself.
+ * @param options.settings over the tests' own.
+ * @param options.folder where the data is made; default: the system's folder for such things.
+ */
+export async function startTestCluster({
+  settings = {},
+  folder = tmpdir(),
+}: {
+  settings?: Record<string, string>;
+  folder?: string;
+} = {}): Promise<TestCluster> {
+  const dataDir = await mkdtemp(join(folder, 'overture-test-'));
   const remove = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
   try {
     const database = await createEmbeddedDatabase({
       dataDir,
       log: quietLog,
-      settings: TEST_SETTINGS,
+      settings: { ...TEST_SETTINGS, ...settings },
     }).start();
     const stop = async () => {
       await database.stop();

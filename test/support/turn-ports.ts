@@ -107,7 +107,7 @@ export async function openPostgresTurnPorts(): Promise<TurnPorts> {
     appPool,
     runtimePool,
     pendingApprovals: approvals.pendingWithin,
-    context: createContextReader({ appPool }),
+    context: createContextReader({ appPool, now: Date.now, leaseSeconds: 5 }),
   });
   const journalStore = createJournalStore({ runtimePool, appPool, origin: lease.owner });
   const journal = createJournal({
@@ -127,7 +127,7 @@ export async function openPostgresTurnPorts(): Promise<TurnPorts> {
   return {
     turns: turnStore,
     journal: journalStore,
-    checkpoints: createPostgresCheckpointStore(runtimePool),
+    checkpoints: createPostgresCheckpointStore({ pool: runtimePool, now: Date.now, leaseSeconds: 5 }),
     approvals,
     ledger: createLedger({ database: createDatabase({ pool: appPool }), ...lease }),
     conversations: {

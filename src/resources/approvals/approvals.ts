@@ -1,7 +1,13 @@
 /** Deeds of approvals: read a card, preview an edit, record a decision once, expire what nobody decided. */
 
 import type pg from 'pg';
-import { type Queryable, retryDeadlocks, runScoped, transact } from '../../db/pipeline.ts';
+import {
+  type Queryable,
+  retryDeadlocks,
+  runScoped,
+  transact,
+  whileDatabaseReturns,
+} from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
 import { decodeCursor, encodeCursor, idPosition } from '../../http/page.ts';
 import { type Caller, mayDecide, principalOf } from '../../runtime/caller.ts';
@@ -357,11 +363,14 @@ export function createApprovals(needs: ApprovalNeeds) {
 
     /** The newest card of a call: what the gate goes by at execution time. */
     async ofCall(turn: LeasedTurn, toolCallId: string): Promise<ApprovalRow | null> {
-      const { rows } = await runScoped<ApprovalRow>(appPool, turn.workspaceId, {
+      const statement = {
         name: 'card_of_call',
         text: `${CARD} where a.turn_id = $1 and a.tool_call_id = $2 order by a.created_at desc, a.id desc limit 1`,
         values: [turn.turnId, toolCallId],
-      });
+      };
+      const { rows } = await whileDatabaseReturns(needs, () =>
+        runScoped<ApprovalRow>(appPool, turn.workspaceId, statement),
+      );
       return rows[0] ?? null;
     },
 

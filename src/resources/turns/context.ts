@@ -1,7 +1,7 @@
 /** What a run reads once at its start: the conversation before this turn, and the workspace's limits. */
 
 import type pg from 'pg';
-import { runScoped } from '../../db/pipeline.ts';
+import { type Patience, runScoped, whileDatabaseReturns } from '../../db/pipeline.ts';
 import type { LeasedTurn } from '../../runtime/ports.ts';
 import { MESSAGE_JSON, type Past, type StoredMessage, type SummaryRow, toSummary } from './summaries.ts';
 
@@ -49,7 +49,7 @@ export interface ContextRow {
 export type ContextReader = ReturnType<typeof createContextReader>;
 
 /** Makes the reader: one statement, which for a new turn travels with its accept. */
-export function createContextReader({ appPool }: { appPool: pg.Pool }) {
+export function createContextReader({ appPool, ...patience }: { appPool: pg.Pool } & Patience) {
   const kept = new WeakMap<LeasedTurn, ContextRow>();
 
   function statement({ workspaceId, threadId, turnId }: TurnIds): pg.QueryConfig {
@@ -68,7 +68,11 @@ export function createContextReader({ appPool }: { appPool: pg.Pool }) {
       let row = kept.get(turn);
       // A later run of the turn looks anew.
       kept.delete(turn);
-      row ??= (await runScoped<ContextRow>(appPool, turn.workspaceId, statement(turn))).rows[0];
+      row ??= (
+        await whileDatabaseReturns(patience, () =>
+          runScoped<ContextRow>(appPool, turn.workspaceId, statement(turn)),
+        )
+      ).rows[0];
       if (row === undefined) throw new Error('the workspace is gone');
       return {
         workspaceName: row.name,
