@@ -9,9 +9,11 @@ import {
 } from '@langchain/openai';
 import { ServiceError } from '../errors.ts';
 import type { ModelAnswer, ModelSettings, ModelSink } from './model.ts';
+import { type AnswerBody, bodyOf } from './model-body.ts';
 import { abortError, refusalError } from './model-errors.ts';
-import { createIdleTimer, createWatchedFetch, type WatchedOptions } from './model-fetch.ts';
+import { createIdleTimer, createWatchedFetch, type IdleTimer, type WatchedOptions } from './model-fetch.ts';
 import { readAnswer } from './model-stream.ts';
+import { createModelFetch } from './model-transport.ts';
 
 const OPENAI_URL = 'https://api.openai.com/v1';
 
@@ -25,6 +27,8 @@ export interface ChatCallOptions extends ChatOpenAICompletionsCallOptions {
   onAnswer?: (answer: ModelAnswer) => void;
   temperature?: number;
   maxOutputTokens?: number;
+  /** `tools` as they stand in the request. They are most of it and the same each time, so whoever can keeps their JSON. */
+  toolsJson?: string;
 }
 
 /** The chat model for one model name; see `createModel` for what its settings mean and which errors it raises. */
@@ -50,7 +54,7 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
       maxRetries: 0,
       configuration: {
         baseURL: settings.baseUrl ?? OPENAI_URL,
-        fetch: createWatchedFetch(settings.fetch ?? fetch),
+        fetch: createWatchedFetch(settings.fetch ?? createModelFetch()),
         logLevel: 'off',
       },
     });
@@ -64,7 +68,12 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     const { signal } = options;
     if (signal?.aborted) throw abortError(signal);
     const upstream = new AbortController();
-    const abort = () => upstream.abort();
+    let body: AnswerBody | null = null;
+    // The client keeps a signal only as long as it waits itself.
+    const abort = () => {
+      upstream.abort();
+      body?.close();
+    };
     let timedOut = false;
     const idle = createIdleTimer(this.#settings.idleTimeoutMs, () => {
       timedOut = true;
@@ -72,23 +81,17 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     });
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const request = this.#requestBody(messages, options);
-      const fetchOptions: WatchedOptions = { idle };
-      this._getClientOptions(undefined);
-      const response = await this.client.chat.completions
-        .create(request, { signal: upstream.signal, maxRetries: this.#settings.maxRetries, fetchOptions })
-        .asResponse()
-        .catch((error: unknown) => {
-          throw refusalError(error, this.#settings.apiKey);
-        });
-      const answer = await readAnswer(response, {
+      const request = this.#request(messages, options);
+      const response = await this.#send(request.body, { signal: upstream.signal, idle });
+      body = bodyOf(response);
+      const answer = await readAnswer(body, response.headers.get('content-type') ?? '', {
         sink: options.sink ?? SILENT_SINK,
         touch: idle.touch,
         apiKey: this.#settings.apiKey,
-        requestLength: () => JSON.stringify(request.messages).length,
+        requestLength: request.length,
       });
       options.onAnswer?.(answer);
-      return toChatResult(answer, request.model);
+      return toChatResult(answer, this.model);
     } catch (error) {
       abort();
       if (signal?.aborted) throw abortError(signal);
@@ -105,18 +108,41 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     }
   }
 
-  #requestBody(messages: BaseMessage[], options: this['ParsedCallOptions']) {
-    const params = this.invocationParams(options, { streaming: true });
+  /** Sends a request, again where that may help, and answers the head of a success. */
+  async #send(body: string, { signal, idle }: { signal: AbortSignal; idle: IdleTimer }): Promise<Response> {
+    this._getClientOptions(undefined);
+    const fetchOptions: WatchedOptions = { idle };
+    try {
+      return await this.client
+        .post('/chat/completions', {
+          body,
+          headers: { 'content-type': 'application/json' },
+          stream: true,
+          signal,
+          maxRetries: this.#settings.maxRetries,
+          fetchOptions,
+        })
+        .asResponse();
+    } catch (error) {
+      throw refusalError(error, this.#settings.apiKey);
+    }
+  }
+
+  /** The body of a request, and how many characters of it are its messages. */
+  #request(messages: BaseMessage[], options: this['ParsedCallOptions']): { body: string; length: number } {
+    const { tools, ...params } = this.invocationParams(options, { streaming: true });
     // LangChain names the limit so for the models that reason; those refuse a temperature.
     const reasons = 'max_completion_tokens' in params;
     if (options.maxOutputTokens !== undefined) {
       params[reasons ? 'max_completion_tokens' : 'max_tokens'] = options.maxOutputTokens;
     }
     if (options.temperature !== undefined && !reasons) params.temperature = options.temperature;
+    const told = JSON.stringify(convertMessagesToCompletionsMessageParams({ messages, model: this.model }));
+    const rest = JSON.stringify({ ...params, stream: true });
+    const toolsJson = tools === undefined ? '' : (options.toolsJson ?? JSON.stringify(tools));
     return {
-      ...params,
-      messages: convertMessagesToCompletionsMessageParams({ messages, model: this.model }),
-      stream: true as const,
+      body: `{"messages":${told},${toolsJson === '' ? '' : `"tools":${toolsJson},`}${rest.slice(1)}`,
+      length: told.length,
     };
   }
 }

@@ -30,11 +30,8 @@ export function refusalError(error: unknown, apiKey: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const status = statusOf(error);
   if (status === undefined) {
-    return new ServiceError(
-      'MODEL_UNAVAILABLE',
-      'The model provider could not be reached. Try again; if it stays so, check OPENAI_BASE_URL.',
-      { cause: error instanceof Error ? error.cause : undefined },
-    );
+    const cause = error instanceof Error ? error.cause : undefined;
+    return new ServiceError('MODEL_UNAVAILABLE', unreachable(cause), { cause });
   }
   const body = typeof error === 'object' && error !== null && 'error' in error ? error.error : undefined;
   const message = providerMessage(body, apiKey);
@@ -53,10 +50,30 @@ export function refusalError(error: unknown, apiKey: string): ServiceError {
       { retryable: false },
     );
   }
+  if (status >= 300 && status < 400) {
+    return new ServiceError(
+      'MODEL_UNAVAILABLE',
+      `The model endpoint redirects (status ${status}), which is not followed. Set OPENAI_BASE_URL to the address that answers.`,
+      { retryable: false },
+    );
+  }
   return new ServiceError(
     'MODEL_UNAVAILABLE',
     `The model provider failed (status ${status}). Try again.${detail}`,
   );
+}
+
+/** Why nobody answered, as far as the operator can do something about it. */
+function unreachable(cause: unknown): string {
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
+  if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/.test(code)) {
+    return `The certificate of the model endpoint cannot be trusted (${code}). Check OPENAI_BASE_URL, or name the certificate's issuer in NODE_EXTRA_CA_CERTS.`;
+  }
+  if (/^(EPROTO|ERR_SSL_)/.test(code)) {
+    return 'The model endpoint does not speak TLS as it should. Check whether OPENAI_BASE_URL begins with http:// or https://.';
+  }
+  if (code === 'ENOTFOUND') return 'The host of the model endpoint is not known. Check OPENAI_BASE_URL.';
+  return 'The model provider could not be reached. Try again; if it stays so, check OPENAI_BASE_URL.';
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,5 +1,7 @@
 /** Watches each attempt of a model request for silence, below the SDK that retries it. */
 
+import { bodyOf } from './model-body.ts';
+
 const LONGEST_ERROR_BODY = 64 * 1024;
 
 /** Calls `expire` once after a time without a touch. */
@@ -56,16 +58,13 @@ async function readRefusal(response: Response, idle: IdleTimer | undefined): Pro
   const { status, statusText, headers } = response;
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const reader = response.body?.getReader();
   try {
-    while (reader !== undefined && length < LONGEST_ERROR_BODY) {
-      const { done, value } = await reader.read();
-      if (done) break;
+    await bodyOf(response)?.read((piece) => {
       idle?.touch();
-      chunks.push(value);
-      length += value.length;
-    }
-    await reader?.cancel();
+      chunks.push(piece);
+      length += piece.length;
+      return length < LONGEST_ERROR_BODY ? 'more' : 'enough';
+    });
   } catch {
     // The status stands without its body.
   }

@@ -3,14 +3,15 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ServiceError } from '../errors.ts';
 import type { ModelAnswer, ModelSink } from './model.ts';
+import { type AnswerBody, LostBody } from './model-body.ts';
 import { createToolCallAssembly } from './model-calls.ts';
 import { providerMessage } from './model-errors.ts';
 
 /** Characters that one line or event may have. */
 const LONGEST_EVENT = 1024 * 1024;
 
-/** How long a finished connection may take to end before it is closed instead of used again. */
-const DRAIN_MS = 1000;
+/** Characters that a whole answer may have: far more than any model says, far less than the process can hold. */
+const LONGEST_ANSWER = 8 * 1024 * 1024;
 
 /** finish_reason values after which an answer is not whole. */
 const CUT_SHORT = new Set(['length', 'max_tokens', 'content_filter']);
@@ -47,20 +48,24 @@ export interface StreamNeeds {
   touch(): void;
   /** Never repeated in an error. */
   apiKey: string;
-  /** Characters of the request, for the estimate where a provider counts nothing. */
-  requestLength(): number;
+  /** Characters of the request's messages, for the estimate where a provider counts nothing. */
+  requestLength: number;
 }
 
 /**
- * Reads one answer to its end: `finish_reason` is what makes it whole, `[DONE]` is optional after it.
+ * Reads one answer to its end: `finish_reason` is what makes it whole, `[DONE]` is optional after it. `type` is the
+ * response's content-type.
  *
- * Errors: `MODEL_STREAM_BROKEN` for an error event, a malformed or oversized event, and an end without
- * `finish_reason`; `MODEL_UNAVAILABLE` if the connection or the body ends before anything was told, or the body is no
+ * Errors: `MODEL_STREAM_BROKEN` for an error event, a malformed or oversized event, an answer without measure, and an end
+ * without `finish_reason`; `MODEL_UNAVAILABLE` if the connection or the body ends before anything was told, or the body is no
  * event stream. What the sink throws passes through.
  */
-export async function readAnswer(response: Response, needs: StreamNeeds): Promise<ModelAnswer> {
-  const type = response.headers.get('content-type') ?? '';
-  if (/\b(?:html|json)\b/i.test(type) || response.body === null) {
+export async function readAnswer(
+  body: AnswerBody | null,
+  type: string,
+  needs: StreamNeeds,
+): Promise<ModelAnswer> {
+  if (/\b(?:html|json)\b/i.test(type) || body === null) {
     throw new ServiceError(
       'MODEL_UNAVAILABLE',
       `The model endpoint answered with ${type.split(';')[0] || 'no body'} and not with an event stream. Check OPENAI_BASE_URL.`,
@@ -76,22 +81,15 @@ export async function readAnswer(response: Response, needs: StreamNeeds): Promis
       }
     },
   });
-  const reader = response.body.getReader();
   const decoder = new TextDecoder();
-  for (;;) {
-    let piece: Awaited<ReturnType<typeof reader.read>>;
-    try {
-      piece = await reader.read();
-    } catch (cause) {
-      throw assembly.lost(cause);
-    }
-    if (piece.done) break;
-    needs.touch();
-    parser.feed(decoder.decode(piece.value, STREAM));
-    if (assembly.done) {
-      void drain(reader);
-      break;
-    }
+  try {
+    await body.read((piece) => {
+      needs.touch();
+      parser.feed(decoder.decode(piece, STREAM));
+      return assembly.done ? 'enough' : 'more';
+    });
+  } catch (error) {
+    throw error instanceof LostBody ? assembly.lost(error.cause) : error;
   }
   return assembly.finish();
 }
@@ -125,6 +123,7 @@ function createAssembly({ sink, apiKey, requestLength }: StreamNeeds) {
         told = true;
         content += text;
         sink.text(text);
+        refuseWithoutMeasure();
       }
     } else if (text != null) {
       throw broken('The model sent content that is not text.');
@@ -134,12 +133,23 @@ function createAssembly({ sink, apiKey, requestLength }: StreamNeeds) {
       told = true;
       reasoningLength += reasoning.length;
       sink.reasoning(reasoning);
+      refuseWithoutMeasure();
     }
     if (delta.tool_calls == null) return;
     told = true;
     for (const { index, id, function: called } of delta.tool_calls) {
       calls.add({ index, id, name: called?.name, args: called?.arguments });
     }
+    refuseWithoutMeasure();
+  }
+
+  function lengthSoFar(): number {
+    return content.length + reasoningLength + calls.length;
+  }
+
+  function refuseWithoutMeasure(): void {
+    if (lengthSoFar() > LONGEST_ANSWER)
+      throw broken('The model said more than 8 Mi characters in one answer.');
   }
 
   return {
@@ -173,14 +183,13 @@ function createAssembly({ sink, apiKey, requestLength }: StreamNeeds) {
     finish(): ModelAnswer {
       if (finishReason === '') throw lost();
       if (finishReason === 'error') throw broken('The model ended its answer with an error.');
-      const outputLength = content.length + reasoningLength + calls.length;
       return {
         content,
         toolCalls: calls.finish(isWhole(finishReason)),
         finishReason,
         usage: {
-          inputTokens: inputTokens ?? estimateTokens(requestLength()),
-          outputTokens: outputTokens ?? estimateTokens(outputLength),
+          inputTokens: inputTokens ?? estimateTokens(requestLength),
+          outputTokens: outputTokens ?? estimateTokens(lengthSoFar()),
         },
       };
     },
@@ -211,18 +220,4 @@ function parseChunk(data: string): Chunk {
 
 function broken(what: string, cause?: unknown): ServiceError {
   return new ServiceError('MODEL_STREAM_BROKEN', `${what} Try again.`, { cause });
-}
-
-/** Lets a finished response end, so that its connection can serve the next call; closes it if it does not. */
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  const close = () => void reader.cancel().catch(() => undefined);
-  const timer = setTimeout(close, DRAIN_MS);
-  timer.unref();
-  try {
-    while (!(await reader.read()).done);
-  } catch {
-    // The answer is complete; how its connection ends no longer matters.
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -2,6 +2,7 @@
 
 import { createChatModel } from './model-chat.ts';
 import { toLangChainMessages } from './model-messages.ts';
+import { createModelFetch } from './model-transport.ts';
 
 /** Hears an answer as it comes. All calls are synchronous and in stream order; what it throws ends the call. */
 export interface ModelSink {
@@ -17,12 +18,9 @@ export interface ModelSettings {
   /** Default: OpenAI's own. */
   baseUrl?: string;
   model: string;
-  /** Answers the HTTP requests in place of the global `fetch` (the offline model does). */
+  /** Answers the HTTP requests in place of our own transport (the offline model does). */
   fetch?: typeof fetch;
-  /**
-   * Milliseconds without a byte from the provider after which a call is given up and its connection closed.
-   * Below 300,000: Node's fetch gives up by itself then.
-   */
+  /** Milliseconds without a byte from the provider after which a call is given up and its connection closed. */
   idleTimeoutMs: number;
   /** How often a request is sent again after 429, 5xx or a reset, before its first token. */
   maxRetries: number;
@@ -93,11 +91,13 @@ export function createModel(settings: ModelSettings): Model {
   type Chat = ReturnType<typeof createChatModel>;
   const chats = new Map<string, Chat>();
   const convertedTools = new WeakMap<readonly ModelTool[], ReturnType<typeof toOpenAITools>>();
+  // One for all model names, so that they share its connections.
+  const fetch = settings.fetch ?? createModelFetch();
 
   function chatFor(model: string): Chat {
     let chat = chats.get(model);
     if (chat === undefined) {
-      chat = createChatModel({ ...settings, model });
+      chat = createChatModel({ ...settings, fetch, model });
       chats.set(model, chat);
     }
     return chat;
@@ -118,7 +118,7 @@ export function createModel(settings: ModelSettings): Model {
       let answer: ModelAnswer | undefined;
       // What bindTools(…).invoke(…) comes down to, without a new Runnable a call.
       await chatFor(model ?? settings.model).invoke(toLangChainMessages(messages), {
-        tools: toolsFor(tools),
+        ...toolsFor(tools),
         signal,
         sink,
         temperature,
@@ -134,8 +134,9 @@ export function createModel(settings: ModelSettings): Model {
 }
 
 function toOpenAITools(tools: readonly ModelTool[]) {
-  return tools.map(({ name, description, parameters }) => ({
+  const converted = tools.map(({ name, description, parameters }) => ({
     type: 'function' as const,
     function: { name, description, parameters },
   }));
+  return { tools: converted, toolsJson: JSON.stringify(converted) };
 }
