@@ -194,7 +194,7 @@ export async function createApp({
     'mailer',
     config.smtpUrl === null
       ? createSandboxMailer()
-      : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS }),
+      : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS, dkim: config.dkim }),
   );
   const idempotency = createIdempotencyStore({ database });
   const links = createUnsubscribeLinks(config);

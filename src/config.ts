@@ -1,6 +1,6 @@
 /** The only reader of the environment: it turns variables into settings, or into one sentence that names the wrong one. */
 
-import { randomBytes } from 'node:crypto';
+import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
@@ -20,6 +20,8 @@ export interface Config {
   jwt: JwtSettings | null;
   signingSecret: string;
   smtpUrl: string | null;
+  /** Null: mails are not signed here. */
+  dkim: { domain: string; selector: string; privateKey: string } | null;
   leaseSeconds: number;
   logLevel: string;
   /** Values that must never be logged. */
@@ -45,6 +47,7 @@ export function readConfig(environment: Record<string, string | undefined> = pro
   const apiKey = read('OPENAI_API_KEY');
   const baseUrl = readUrl(read, 'OPENAI_BASE_URL', ['http:', 'https:']);
   const smtpUrl = readUrl(read, 'SMTP_URL', ['smtp:', 'smtps:']);
+  const dkim = readDkim(read);
   const signingSecret = readSigningSecret(read, databaseUrl, dataDir);
   const logLevel = read('LOG_LEVEL') ?? 'info';
   if (!LEVELS.includes(logLevel)) throw new ConfigError(`LOG_LEVEL must be one of ${LEVELS.join(', ')}.`);
@@ -63,11 +66,18 @@ export function readConfig(environment: Record<string, string | undefined> = pro
     jwt,
     signingSecret,
     smtpUrl,
+    dkim,
     leaseSeconds: readWhole(read, 'LEASE_SECONDS', 15, 2, 600),
     logLevel,
-    secrets: [apiKey, jwt?.secret, signingSecret, passwordOf(databaseUrl), passwordOf(smtpUrl)].filter(
-      (secret) => secret != null,
-    ),
+    secrets: [
+      apiKey,
+      jwt?.secret,
+      signingSecret,
+      dkim?.privateKey,
+      read('DKIM_KEY'),
+      passwordOf(databaseUrl),
+      passwordOf(smtpUrl),
+    ].filter((secret) => secret != null),
   };
 }
 
@@ -145,6 +155,55 @@ function readAuthMode(read: Read, host: string, jwt: JwtSettings | null): 'dev' 
     throw new ConfigError('AUTH_MODE=jwt needs JWT_SECRET or JWT_JWKS_URL.');
   }
   return mode;
+}
+
+const DOMAIN = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/i;
+const SELECTOR = /^(?=.{1,128}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
+/** Receivers take no signature of a shorter key (RFC 8301). */
+const LEAST_DKIM_BITS = 1024;
+
+/** All three or none: with a part of them mails would leave unsigned without a word. */
+function readDkim(read: Read): Config['dkim'] {
+  const names = ['DKIM_DOMAIN', 'DKIM_SELECTOR', 'DKIM_KEY'] as const;
+  const [domain, selector, key] = names.map(read);
+  if (domain == null && selector == null && key == null) return null;
+  if (domain == null || selector == null || key == null) {
+    const missing = names.filter((name) => read(name) === null).join(' and ');
+    throw new ConfigError(`Set DKIM_DOMAIN, DKIM_SELECTOR and DKIM_KEY together; ${missing} is missing.`);
+  }
+  if (!DOMAIN.test(domain)) throw new ConfigError('DKIM_DOMAIN must be a domain such as example.com.');
+  if (!SELECTOR.test(selector)) {
+    throw new ConfigError('DKIM_SELECTOR must be a name as in DNS, of letters, digits, "-" and ".".');
+  }
+  const rsa = readRsaKey(key);
+  const bits = rsa?.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (rsa === null || bits < LEAST_DKIM_BITS) {
+    throw new ConfigError(
+      `DKIM_KEY must be a private RSA key of at least ${LEAST_DKIM_BITS} bits without a passphrase, as PEM (its line breaks may be written as "\\n") or its base64.`,
+    );
+  }
+  return { domain, selector, privateKey: String(rsa.export({ type: 'pkcs8', format: 'pem' })) };
+}
+
+/** The key, however it was put into one variable; null where it is none. */
+function readRsaKey(value: string): KeyObject | null {
+  const text = value.replaceAll('\\n', '\n');
+  const bytes = Buffer.from(text, 'base64');
+  const tries = [
+    () => createPrivateKey(text),
+    () => createPrivateKey(bytes.toString()),
+    () => createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' }),
+    () => createPrivateKey({ key: bytes, format: 'der', type: 'pkcs1' }),
+  ];
+  for (const open of tries) {
+    try {
+      const key = open();
+      return key.asymmetricKeyType === 'rsa' ? key : null;
+    } catch {
+      // It is spelled another way, or is no key: the sentence must not quote what was found in it.
+    }
+  }
+  return null;
 }
 
 /** Made once for a laptop; several processes on one database must be given the same. */

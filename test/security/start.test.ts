@@ -1,6 +1,7 @@
 /** A wrong setting stops the start with one sentence that names it, before anything is served. */
 
 import { spawn } from 'node:child_process';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -19,6 +20,11 @@ import { openDatabase, type TestDatabase } from '../support/database.ts';
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const SECRET = 'x'.repeat(32);
 const CANARY = 'canary-of-this-start-51f0';
+
+const rsaKey = (modulusLength: number, form: 'pkcs8' | 'pkcs1' = 'pkcs8') =>
+  String(generateKeyPairSync('rsa', { modulusLength }).privateKey.export({ type: form, format: 'pem' }));
+const KEY = rsaKey(1024);
+const DKIM = { DKIM_DOMAIN: 'mail.example', DKIM_SELECTOR: 'overture', DKIM_KEY: KEY };
 
 const log = createLog({ level: 'silent', write: () => {}, secrets: [] });
 
@@ -81,6 +87,24 @@ describe('a wrong variable', () => {
     ['SMTP_URL', { SMTP_URL: 'http://mail.example' }],
     ['SMTP_URL', { SMTP_URL: 'smtp://' }],
     ['SMTP_URL', { SMTP_URL: `smtp://user:${CANARY}%@mail.example` }],
+    ['DKIM_KEY', { ...DKIM, DKIM_KEY: '' }],
+    ['DKIM_SELECTOR', { ...DKIM, DKIM_SELECTOR: ' ' }],
+    ['DKIM_DOMAIN', { DKIM_KEY: KEY, DKIM_SELECTOR: 'overture' }],
+    ['DKIM_DOMAIN', { ...DKIM, DKIM_DOMAIN: 'mail' }],
+    ['DKIM_DOMAIN', { ...DKIM, DKIM_DOMAIN: 'mail.example; d=other.example' }],
+    ['DKIM_SELECTOR', { ...DKIM, DKIM_SELECTOR: 'a b' }],
+    ['DKIM_SELECTOR', { ...DKIM, DKIM_SELECTOR: '.a' }],
+    ['DKIM_KEY', { ...DKIM, DKIM_KEY: CANARY }],
+    ['DKIM_KEY', { ...DKIM, DKIM_KEY: KEY.replace('MII', CANARY) }],
+    ['DKIM_KEY', { ...DKIM, DKIM_KEY: rsaKey(512) }],
+    ['DKIM_KEY', { ...DKIM, DKIM_KEY: String(createPublicKey(KEY).export({ type: 'spki', format: 'pem' })) }],
+    [
+      'DKIM_KEY',
+      {
+        ...DKIM,
+        DKIM_KEY: String(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+      },
+    ],
     ['JWT_SECRET', { JWT_SECRET: CANARY }],
     ['JWT_SECRET', { JWT_SECRET: SECRET, JWT_JWKS_URL: 'https://issuer.example/jwks' }],
     ['JWT_JWKS_URL', { JWT_JWKS_URL: 'issuer.example' }],
@@ -152,9 +176,38 @@ describe('a good start', () => {
       leaseSeconds: 15,
     });
     expect(readConfig({ DATA_DIR: folder, JWT_SECRET: SECRET }).authMode).toBe('jwt');
+    expect(readConfig({ DATA_DIR: folder }).dkim).toBeNull();
     const one = readConfig({ DATA_DIR: folder }).signingSecret;
     expect(one.length).toBeGreaterThanOrEqual(32);
     expect(readConfig({ DATA_DIR: folder }).signingSecret).toBe(one);
+  });
+});
+
+describe('a key for signing mails', () => {
+  const pem = rsaKey(2048);
+  const body = pem.replaceAll(/-----[^-]+-----|\s/g, '');
+  it.each([
+    ['as it is', pem],
+    ['on one line', pem.replaceAll('\n', '\\n')],
+    ['of the older form', rsaKey(2048, 'pkcs1')],
+    ['without its frame', body],
+    ['of the older form, without its frame', rsaKey(2048, 'pkcs1').replaceAll(/-----[^-]+-----|\s/g, '')],
+    ['whose PEM is base64 again', Buffer.from(pem).toString('base64')],
+  ])('is taken %s, and is never logged', (_how, key) => {
+    const config = readConfig({ DATA_DIR: folder, ...DKIM, DKIM_KEY: key });
+    expect(config.dkim).toMatchObject({ domain: 'mail.example', selector: 'overture' });
+    expect(config.dkim?.privateKey).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
+    let logged = '';
+    const heard = createLog({
+      level: 'info',
+      write: (line) => {
+        logged += line;
+      },
+      secrets: config.secrets,
+    });
+    heard.info({ key, nested: { pem: config.dkim?.privateKey } }, 'a key');
+    expect(logged).toContain('[scrubbed]');
+    expect(logged).not.toContain(body.slice(100, 140));
   });
 });
 

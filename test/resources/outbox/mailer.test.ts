@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
@@ -10,6 +11,7 @@ import {
   type Mail,
   parseMailbox,
 } from '../../../src/resources/outbox/mailer.ts';
+import { checkDkim } from '../../support/dkim.ts';
 
 const mail: Mail = {
   from: { name: 'Jane Doe', address: 'jane@example.com' },
@@ -306,6 +308,101 @@ describe('the SMTP mailer', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('a mail that is signed', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const dkim = {
+    domain: 'example.com',
+    selector: 'overture',
+    privateKey: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+  };
+  const signing = (port: number, changes: Partial<Mail> = {}) =>
+    createSmtpMailer({ url: `smtp://127.0.0.1:${port}`, timeoutMs: 10_000, dkim }).send({
+      ...mail,
+      ...changes,
+    });
+  const unsubscribing = {
+    'List-Unsubscribe': '<https://mail.example.com/unsubscribe/abc>',
+    'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+  };
+
+  it('carries a signature that holds, over what is shown and both fields of one-click unsubscribing', async () => {
+    const { port, received } = await startSmtp();
+    expect(await signing(port, { headers: unsubscribing })).toMatchObject({ state: 'done' });
+    const raw = received[0]?.raw ?? '';
+    const check = checkDkim(raw, publicKey);
+    expect(check).toMatchObject({
+      valid: true,
+      tags: { v: '1', a: 'rsa-sha256', c: 'relaxed/relaxed', d: 'example.com', s: 'overture' },
+    });
+    expect(check.signed).toEqual(
+      expect.arrayContaining([
+        'from',
+        'to',
+        'subject',
+        'date',
+        'message-id',
+        'list-unsubscribe',
+        'list-unsubscribe-post',
+      ]),
+    );
+    // Whoever changes any of it is found out.
+    for (const [from, to] of [
+      ['jane@example.com>', 'evil@example.com>'],
+      ['maureen@example.org', 'mallory@example.org'],
+      ['unsubscribe/abc', 'unsubscribe/abd'],
+      ['=One-Click', '=Two-Click'],
+      ['<abc123@', '<abc124@'],
+    ] as const) {
+      expect(raw).toContain(from);
+      expect(checkDkim(raw.replace(from, to), publicKey), from).toMatchObject({
+        valid: false,
+        fault: 'headers',
+      });
+    }
+    expect(checkDkim(raw.replace('Hello', 'Hallo'), publicKey)).toMatchObject({ fault: 'body' });
+    const other = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+    expect(checkDkim(raw, other).valid).toBe(false);
+  });
+
+  it('holds whatever is written', async () => {
+    const { port, received } = await startSmtp();
+    const words = fc.string({ unit: 'binary', maxLength: 200 });
+    await fc.assert(
+      fc.asyncProperty(words, words, async (subject, text) => {
+        received.length = 0;
+        const outcome = await signing(port, { subject: subject.replaceAll(/\p{C}/gu, ''), text });
+        expect(outcome.state).toBe('done');
+        expect(checkDkim(received[0]?.raw ?? '', publicKey)).toMatchObject({ valid: true });
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('is in doubt only from where the server has asked for it', async () => {
+    for (const lines of [
+      ['220 hello', '250 hello', 'hang up'],
+      ['220 hello', '250 hello', '250 ok', 'hang up'],
+      ['220 hello', '250 hello', '250 ok', '250 ok', 'hang up'],
+    ] as const) {
+      expect(await signing(await startParrot(...lines))).toMatchObject({
+        state: 'failed',
+        error: { code: 'MAIL_UNAVAILABLE' },
+      });
+    }
+    const begun = Promise.withResolvers<void>();
+    const { port } = await startSmtp({
+      onData(stream) {
+        stream.once('data', () => begun.resolve());
+      },
+    });
+    const cable = await startCable(port);
+    const sending = signing(cable.port, { text: 'x'.repeat(5_000_000) });
+    await begun.promise;
+    cable.cut();
+    expect(await sending).toMatchObject({ state: 'unknown' });
   });
 });
 
