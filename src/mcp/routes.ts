@@ -16,6 +16,10 @@ export interface McpRouteNeeds {
 /** One JSON-RPC message, or several. */
 const mcpBody = z.union([z.looseObject({}), z.array(z.looseObject({})).min(1).max(50)]);
 
+const mcpAnswer = z.object({ jsonrpc: z.literal('2.0') });
+/** A body that is no JSON is refused before MCP sees it. */
+const errorBody = z.object({ detail: z.string(), message: z.string(), request_id: z.string() });
+
 export function createMcpRoutes({ calls, version, publicUrl }: McpRouteNeeds): Route[] {
   async function serve(request: McpRequest, headers: Headers, body: unknown): Promise<Answer> {
     const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true });
@@ -46,7 +50,11 @@ export function createMcpRoutes({ calls, version, publicUrl }: McpRouteNeeds): R
       access: 'agent:chat',
       body: mcpBody,
       ownIdempotency: true,
-      answers: { 200: z.record(z.string(), z.unknown()), 202: 'empty' },
+      answers: {
+        200: z.union([mcpAnswer, z.array(mcpAnswer)]),
+        202: 'empty',
+        400: z.union([mcpAnswer, errorBody]),
+      },
       handle({ caller, body, header, incoming, gone }) {
         const headers = new Headers();
         for (const name of ['accept', 'content-type', 'mcp-protocol-version', 'mcp-session-id']) {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JSON_BODY_LIMIT } from '../../src/http/body.ts';
 import { schemaOf } from '../../src/http/openapi.ts';
 import type { Route } from '../../src/http/route.ts';
+import { violationsOf } from '../support/json-arbitrary.ts';
 import {
   fieldsOf,
   type JsonSchema,
@@ -250,6 +251,36 @@ describe('a body', () => {
     }
     expect(wrong).toEqual([]);
     expect(tried).toBeGreaterThan(60);
+  });
+
+  it('with a value beyond a limit, or without what is required, is refused with 422, and the refusal names the field', async () => {
+    const wrong: string[] = [];
+    const rules = new Set<string>();
+    for (const route of withBody()) {
+      const schema = inputOf(route.body);
+      const sample = sampleOf(schema);
+      await each(violationsOf(schema), async ({ path, token, rule }) => {
+        const body = withToken(sample, path, token);
+        const answer = await hit(route.method, pathOf(route), { body });
+        if (answer.json.jsonrpc === '2.0') return;
+        rules.add(rule);
+        if (answer.status !== 422 || !names(answer, 'body', path.slice(0, 1)))
+          wrong.push(`${route.operation} ${path.join('.')} breaks ${rule}: ${answer.status} ${answer.text}`);
+      });
+    }
+    expect(wrong).toEqual([]);
+    expect([...rules].sort()).toEqual([
+      'enum',
+      'integer',
+      'maxItems',
+      'maxLength',
+      'maximum',
+      'minItems',
+      'minLength',
+      'minimum',
+      'pattern',
+      'required',
+    ]);
   });
 
   it('with a field that nobody knows is refused by name', async () => {

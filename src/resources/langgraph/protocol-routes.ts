@@ -125,7 +125,7 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
       async handle({ caller, params, body, gone }) {
         const id = body.id ?? null;
         const name = params.thread_id;
-        const command = commands[body.method];
+        const command = Object.hasOwn(commands, body.method) ? commands[body.method] : undefined;
         if (command === undefined) {
           const message = `${body.method.slice(0, 100)} is not understood here.`;
           return { status: 200, body: { type: 'error', id, error: 'unknown_command', message } };
