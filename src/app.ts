@@ -50,6 +50,7 @@ import { createLaunches } from './resources/campaigns/launch/launches.ts';
 import { createCampaignLeads } from './resources/campaigns/leads.ts';
 import { createCampaignRoutes } from './resources/campaigns/routes.ts';
 import { createCampaignStats } from './resources/campaigns/stats.ts';
+import { createCampaignTexts } from './resources/campaigns/texts.ts';
 import { createCapabilityRoutes } from './resources/capabilities/routes.ts';
 import { createAnswerCards } from './resources/chat/answers.ts';
 import { createChat } from './resources/chat/chat.ts';
@@ -237,6 +238,7 @@ export async function createApp({
     personalize,
     now,
   });
+  const campaignTexts = createCampaignTexts({ ...campaignNeeds, launches, personalization, credits });
 
   // Leads are found by a graph over a source; batches of them by whichever process is free.
   const leadSource = { source: createOwnData(), find: createFindProfiles() };
@@ -274,6 +276,7 @@ export async function createApp({
     campaigns,
     launches,
     campaignStats,
+    campaignTexts,
     now,
   });
   const toolBox = createToolBox(tools);
@@ -436,6 +439,7 @@ export async function createApp({
       campaigns,
       launches,
       campaignStats,
+      campaignTexts,
       campaignLeads: createCampaignLeads(campaignNeeds),
     }),
     ...createUnsubscribeRoutes(createUnsubscribe(campaignNeeds)),

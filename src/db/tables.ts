@@ -412,6 +412,26 @@ export interface CampaignLeadEventTable {
   occurred_at: Timestamp;
 }
 
+export interface CampaignTextTable {
+  workspace_id: string;
+  campaign_id: string;
+  campaign_lead_id: string;
+  step: number;
+  variant_label: string;
+  status: string;
+  batch: string | null;
+  subject: string | null;
+  body: string | null;
+  error: string | null;
+  lead_fingerprint: string | null;
+  step_fingerprint: string | null;
+  prompt: string | null;
+  model: string | null;
+  written_at: MaybeTimestamp;
+  reviewed_at: MaybeTimestamp;
+  reviewed_by: string | null;
+}
+
 export interface MailboxTable {
   workspace_id: string;
   address: string;
@@ -449,5 +469,6 @@ export interface Tables {
   campaign_launches: CampaignLaunchTable;
   campaign_leads: CampaignLeadTable;
   campaign_lead_events: CampaignLeadEventTable;
+  campaign_texts: CampaignTextTable;
   mailboxes: MailboxTable;
 }

@@ -3,6 +3,7 @@
 import { shareOf, withLinkShown, writeLetter } from '../resources/campaigns/content.ts';
 import { type Prepared, told } from '../resources/campaigns/launch/prepare.ts';
 import type { LeftOut, Ready } from '../resources/campaigns/launch/recipients.ts';
+import { isPersonal } from '../resources/campaigns/own-texts.ts';
 import { visibleText } from '../resources/leads/visible-text.ts';
 import { formatMailbox } from '../resources/outbox/mailer.ts';
 import type { Fact, Preview, Warning } from '../runtime/events.ts';
@@ -56,6 +57,7 @@ export function campaignCard(
       label: 'Daily cap',
       value: `${campaign.daily_limit} mails a day and mailbox, at least ${campaign.min_interval_seconds} s apart`,
     },
+    ...(content.steps.some(isPersonal) ? [{ label: 'Texts', value: ownTexts(ready) }] : []),
     { label: 'Credits', value: `${credits.price} of ${credits.available} available` },
     {
       label: 'Sending',
@@ -91,6 +93,13 @@ export function localTime(instant: string | null, timeZone: string): string {
     minute: '2-digit',
   }).format(new Date(instant));
   return `${text} (${timeZone})`;
+}
+
+function ownTexts(ready: readonly Ready[]): string {
+  const unseen = ready.reduce((sum, one) => sum + one.unseen, 0);
+  return unseen === 0
+    ? 'written for each lead, all of them read by somebody'
+    : `written for each lead, ${unseen} of them read by nobody`;
 }
 
 function listed(leftOut: readonly LeftOut[]): string {

@@ -4,6 +4,7 @@ import type { Database } from '../db/database.ts';
 import type { Campaigns } from '../resources/campaigns/campaigns.ts';
 import type { Launches } from '../resources/campaigns/launch/launches.ts';
 import type { CampaignStatistics } from '../resources/campaigns/stats.ts';
+import type { CampaignTexts } from '../resources/campaigns/texts.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import type { Datasets } from '../resources/datasets/datasets.ts';
 import type { EmailFinder } from '../resources/email-finder/email-finder.ts';
@@ -20,6 +21,7 @@ import { createCampaignReadTools } from './campaign-reads.ts';
 import { createCreateCampaignTool } from './create-campaign.ts';
 import { createFindEmailTool } from './find-email.ts';
 import { createFindLeadsTool } from './find-leads.ts';
+import { createGenerateDraftsTool } from './generate-drafts.ts';
 import { createGetCreditBalanceTool } from './get-credit-balance.ts';
 import { createLaunchCampaignTools } from './launch-campaign.ts';
 import { createListDatasetsTool } from './list-datasets.ts';
@@ -50,6 +52,7 @@ export interface ToolNeeds {
   campaigns: Campaigns;
   launches: Launches;
   campaignStats: CampaignStatistics;
+  campaignTexts: CampaignTexts;
   now(): number;
 }
 
@@ -70,6 +73,7 @@ export function createTools(needs: ToolNeeds): Tool[] {
     createCreateCampaignTool(needs),
     createUpdateCampaignTool(needs),
     createAddLeadsToCampaignTool(needs),
+    createGenerateDraftsTool(needs),
     createPauseCampaignTool(needs),
     ...createLaunchCampaignTools(needs),
   ];

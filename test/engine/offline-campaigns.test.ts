@@ -16,6 +16,7 @@ const TOOLS = [
   'create_campaign',
   'update_campaign',
   'add_leads_to_campaign',
+  'generate_drafts',
   'launch_campaign',
   'pause_campaign',
   'resume_campaign',
@@ -64,6 +65,7 @@ const ANSWERS: Record<string, (args: Row) => unknown> = {
   update_campaign: ({ name = 'Q4 campaign' }) => ({ campaign_id: 'campaign-1', name, status: 'draft' }),
   add_leads_to_campaign: () => ({ added: 100 }),
   launch_campaign: () => ({ name: 'Q4 campaign', status: 'active', recipients: 57, ...report }),
+  generate_drafts: () => ({ written: 25, failed: 0, leads_without_text: 32, credits: 25 }),
   pause_campaign: () => ({ name: 'Q4 campaign', status: 'paused' }),
   resume_campaign: () => ({ name: 'Q4 campaign', status: 'active' }),
 };
@@ -168,6 +170,28 @@ const cases: [tool: string, args: Row, phrasings: string[]][] = [
       'Add the dataset leads-100 to the Q4 campaign',
       'put the leads of leads-100 into campaign Q4',
       'add leads from leads-100 to the Q4 campaign',
+    ],
+  ],
+  [
+    'generate_drafts',
+    Q4,
+    [
+      'Write the texts for the Q4 campaign',
+      'generate drafts for campaign Q4',
+      'please personalise the mails of the Q4 campaign',
+    ],
+  ],
+  [
+    'create_campaign',
+    {
+      name: 'Winter',
+      dataset_id: 'dataset-1',
+      steps: [{ delay_days: 0, personalized: true }],
+    },
+    [
+      'Create a campaign called Winter for leads-100 with personal texts',
+      'make a campaign named Winter from the dataset leads-100 with personalized mails',
+      'set up a campaign Winter for leads-100 with own texts for each lead',
     ],
   ],
   [

@@ -29,6 +29,11 @@ const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
   updateNamedPrompt: () => ({ prompt: 'y'.repeat(100) }),
   updateCampaign: () => ({ name: 'Mine now' }),
   addCampaignLeads: ({ ids }) => ({ lead_ids: [ids.lead_id] }),
+  approveLeadEmail: ({ marker }) => ({ step_index: 2, variant_label: 'A', subject: marker, body: marker }),
+  unapproveLeadEmail: () => ({ step_index: 2 }),
+  // Nothing is dropped, so that what was approved is there when it is asked for.
+  resetLeadApprovals: () => ({ step_indices: [9] }),
+  personalizeCampaignEmail: ({ ids }) => ({ campaign_lead_id: ids.campaign_lead_id, step_index: 2 }),
   streamLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
   waitLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
   createLangGraphRun: () => ({ assistant_id: 'agent', input: { messages: ['hi'] } }),
@@ -327,6 +332,11 @@ describe('ids of another workspace', () => {
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/leads`, { lead_ids: [ids.lead_id] }),
       'addCampaignLeads dataset_id': () =>
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/leads`, { dataset_id: ids.dataset_id }),
+      'personalizeCampaignEmail campaign_lead_id': () =>
+        refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/personalize`, {
+          campaign_lead_id: ids.campaign_lead_id,
+          step_index: 2,
+        }),
       'getEffectivePrompt sender_profile_id': () =>
         refused('GET', `/api/v1/personalize/effective-prompt?sender_profile_id=${ids.profile_id}`),
     };

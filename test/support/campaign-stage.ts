@@ -1,6 +1,10 @@
 /** A stage on which campaigns run: their routes over HTTP, their deeds, a dispatcher, and a clock that the test moves. */
 
+import path from 'node:path';
+import { createPersonalize, PERSONALIZE_PROMPTS } from '../../graphs/personalize/graph.ts';
+import { createRuleWriter } from '../../graphs/personalize/rule-writer.ts';
 import { createPool } from '../../src/db/pool.ts';
+import { createPrompts } from '../../src/engine/prompts.ts';
 import { createDispatcher, type Dispatcher } from '../../src/jobs/dispatcher.ts';
 import { createLog } from '../../src/log.ts';
 import { type Campaigns, createCampaigns } from '../../src/resources/campaigns/campaigns.ts';
@@ -11,14 +15,21 @@ import { createCampaignLeads } from '../../src/resources/campaigns/leads.ts';
 import { createCampaignRoutes } from '../../src/resources/campaigns/routes.ts';
 import type { Campaign } from '../../src/resources/campaigns/schema.ts';
 import { type CampaignStatistics, createCampaignStats } from '../../src/resources/campaigns/stats.ts';
+import { createCampaignTexts } from '../../src/resources/campaigns/texts.ts';
+import { createCredits } from '../../src/resources/credits/credits.ts';
+import { createLeads } from '../../src/resources/leads/leads.ts';
 import type { Mail, Mailer, MailOutcome } from '../../src/resources/outbox/mailer.ts';
+import { createPersonalization } from '../../src/resources/personalization/personalization.ts';
 import { createSenderProfiles } from '../../src/resources/sender-profiles/sender-profiles.ts';
+import { createTemplates } from '../../src/resources/templates/templates.ts';
 import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../src/resources/unsubscribe/links.ts';
 import { createUnsubscribeRoutes } from '../../src/resources/unsubscribe/routes.ts';
 import { createUnsubscribe } from '../../src/resources/unsubscribe/unsubscribe.ts';
 import type { Caller } from '../../src/runtime/caller.ts';
 import type { Clock } from '../../src/runtime/ports.ts';
 import { type HttpHarness, startHttpHarness } from './http-harness.ts';
+
+const PROMPTS = path.join(import.meta.dirname, '../../prompts');
 
 /** A Monday, 08:00 in Berlin. */
 export const MONDAY = Date.parse('2026-03-02T07:00:00Z');
@@ -126,6 +137,20 @@ export async function openCampaignStage({
           launches,
           campaignStats,
           campaignLeads: createCampaignLeads(needs),
+          campaignTexts: createCampaignTexts({
+            ...needs,
+            launches,
+            credits: createCredits(base),
+            personalization: createPersonalization({
+              ...needs,
+              leads: createLeads(base),
+              templates: createTemplates(base),
+              personalize: createPersonalize({
+                writer: createRuleWriter(),
+                prompts: createPrompts({ folder: PROMPTS, required: PERSONALIZE_PROMPTS }),
+              }),
+            }),
+          }),
         }),
         ...createUnsubscribeRoutes(createUnsubscribe(needs)),
       ];

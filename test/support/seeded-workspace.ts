@@ -106,6 +106,7 @@ export async function seedWorkspace(
       delay_days: 0,
       variants: [{ label: 'A', weight: 100, type: 'TEMPLATE', subject: marker, body: marker }],
     },
+    { step: 2, delay_days: 1, variants: [{ label: 'A', weight: 100, type: 'PERSONALIZATION' }] },
   ];
   const datasetId = idOf(dataset, 'dataset_id');
   const campaign = await person.post('/api/v1/campaigns/', { name: marker, dataset_id: datasetId, steps });

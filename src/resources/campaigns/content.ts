@@ -1,6 +1,7 @@
 /** What a campaign says: its steps with the texts they stand for, who writes, and the mail that comes of it for one lead. */
 
 import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import { z } from 'zod';
 import type { WorkspaceTransaction } from '../../db/database.ts';
 import { ServiceError } from '../../errors.ts';
@@ -26,6 +27,8 @@ export const contentSchema = z.object({
           weight: z.int(),
           subject: z.string(),
           body: z.string(),
+          /** Set where each lead gets a text of their own; subject and body are then what it is written after, or empty. */
+          personal: z.literal(true).optional(),
           /** Null where the campaign's senders take turns. */
           sender_id: z.string().nullable(),
         }),
@@ -56,6 +59,19 @@ export interface Recipient {
   leadId: string;
   /** What fills the variables. */
   values: Record<string, unknown>;
+  /** By step: the texts that were written for this lead alone. */
+  texts?: ReadonlyMap<number, OwnText> | undefined;
+}
+
+/** A text that was written for one lead. */
+export interface OwnText {
+  label: string;
+  subject: string;
+  body: string;
+  leadFingerprint: string;
+  stepFingerprint: string;
+  /** Whether somebody has read it and lets it go. */
+  reviewed: boolean;
 }
 
 /** A mail of one step for one lead. */
@@ -68,6 +84,8 @@ export interface Letter {
   body: string;
   /** Variables that neither a value nor a fallback filled. */
   missing: string[];
+  /** Of a text of the lead's own: whether there is a current one, and whether somebody has read it. */
+  own?: 'missing' | 'unseen' | 'reviewed';
 }
 
 /** Stands for the link until the mail has an id; no stored text can hold it. */
@@ -160,15 +178,8 @@ export function writeLetter(
   stepNumber: number,
   options: { link: boolean; label?: string },
 ): Letter {
-  const step = content.steps[stepNumber - 1];
-  const variant =
-    step?.variants.find((one) => one.label === options.label) ??
-    pickVariant(step?.variants ?? [], shareOf(campaignId, recipient.leadId, String(stepNumber)));
-  const turn = Math.floor(shareOf(campaignId, recipient.leadId, 'sender') * content.pool.length);
-  const senderId = variant?.sender_id ?? content.pool[turn];
-  const sender = content.senders.find((one) => one.id === senderId);
-  if (variant === undefined || sender === undefined)
-    throw new Error(`step ${stepNumber} has no text or sender`);
+  const { variant, sender } = armOf(content, campaignId, recipient.leadId, stepNumber, options.label);
+  if (variant.personal) return ownLetter(stepNumber, variant, sender, recipient, options.link);
   const values: Record<string, unknown> = {
     ...recipient.values,
     sender_name: sender.name,
@@ -186,6 +197,74 @@ export function writeLetter(
     body: withFooter(body.text, sender.postal_address),
     missing: [...new Set([...subject.missing, ...body.missing])],
   };
+}
+
+/** Which variant of a step a lead gets, and who writes it; always the same for the same content. */
+export function armOf(
+  content: Content,
+  campaignId: string,
+  leadId: string,
+  stepNumber: number,
+  label?: string,
+): { variant: ContentVariant; sender: Sender } {
+  const step = content.steps[stepNumber - 1];
+  const variant =
+    step?.variants.find((one) => one.label === label) ??
+    pickVariant(step?.variants ?? [], shareOf(campaignId, leadId, String(stepNumber)));
+  const turn = Math.floor(shareOf(campaignId, leadId, 'sender') * content.pool.length);
+  const senderId = variant?.sender_id ?? content.pool[turn];
+  const sender = content.senders.find((one) => one.id === senderId);
+  if (variant === undefined || sender === undefined)
+    throw new Error(`step ${stepNumber} has no text or sender`);
+  return { variant, sender };
+}
+
+const OWN_LINK = /\{\{\s*unsubscribe_link\s*\}\}/g;
+
+/** The lead's own text as it is, with its unsubscribe link below where it does not place it; empty where no current one is there. */
+function ownLetter(
+  step: number,
+  variant: ContentVariant,
+  sender: Sender,
+  { values, texts }: Recipient,
+  link: boolean,
+): Letter {
+  const text = texts?.get(step);
+  const current =
+    text !== undefined &&
+    text.label === variant.label &&
+    text.leadFingerprint === leadFingerprint(values) &&
+    text.stepFingerprint === stepFingerprint(step, variant, sender);
+  if (!current) return { step, variant, sender, subject: '', body: '', missing: [], own: 'missing' };
+  const placed = text.body.replaceAll(OWN_LINK, link ? LINK : '');
+  const body = link && !placed.includes(LINK) ? `${placed}\n\nTo receive no more mails: ${LINK}` : placed;
+  return {
+    step,
+    variant,
+    sender,
+    subject: oneLine(text.subject),
+    body: withFooter(body, sender.postal_address),
+    missing: [],
+    own: text.reviewed ? 'reviewed' : 'unseen',
+  };
+}
+
+/** SHA-256 (hex) of everything that is known of a lead: a text that was written from other fields is not current. */
+export function leadFingerprint(values: Readonly<Record<string, unknown>>): string {
+  return sha256(canonicalize(values) ?? '');
+}
+
+/** SHA-256 (hex) of what a lead's text is written for: step, variant with its base text, sender. */
+export function stepFingerprint(
+  step: number,
+  { label, subject, body }: Pick<ContentVariant, 'label' | 'subject' | 'body'>,
+  sender: Pick<Sender, 'fingerprint'>,
+): string {
+  return sha256(canonicalize({ step, label, subject, body, sender: sender.fingerprint }) ?? '');
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** The text with the recipient's own link. */
@@ -239,19 +318,14 @@ async function templatesWithin(
 function wordsOf(
   variant: StepVariant,
   templates: ReadonlyMap<string, { subject: string; body: string }>,
-): { subject: string; body: string } | { problem: { code: string; message: string } } {
-  if (variant.type === 'PERSONALIZATION') {
-    return {
-      problem: {
-        code: 'PERSONALIZATION_UNAVAILABLE',
-        message: `Variant ${variant.label} wants a text written by AI for each lead, which campaigns cannot send yet. Give it a template, or subject and body.`,
-      },
-    };
-  }
+): { subject: string; body: string; personal?: true } | { problem: { code: string; message: string } } {
+  const personal = variant.type === 'PERSONALIZATION' ? ({ personal: true } as const) : {};
   if (variant.subject != null && variant.body != null)
-    return { subject: variant.subject, body: variant.body };
+    return { subject: variant.subject, body: variant.body, ...personal };
   const template = templates.get(variant.template_id ?? '');
-  if (template !== undefined) return template;
+  if (template !== undefined) return { ...template, ...personal };
+  // A text of the lead's own needs nothing that it is written after.
+  if (variant.template_id == null && personal.personal) return { subject: '', body: '', ...personal };
   return {
     problem:
       variant.template_id == null

@@ -40,8 +40,11 @@ const UNSUBSCRIBE = /unsubscribe|opt[ -]?out|abmelden|d[eé]sinscri|darse de baj
 
 /** Findings that follow from the texts and senders alone. */
 export function contentFindings(content: Content): Finding[] {
+  // A lead's own text is checked as it is written, and gets its link wherever it ends.
   const texts = content.steps.flatMap(({ step, variants }) =>
-    variants.map((variant) => ({ step, label: variant.label, text: `${variant.subject}\n${variant.body}` })),
+    variants
+      .filter(({ personal }) => !personal)
+      .map((variant) => ({ step, label: variant.label, text: `${variant.subject}\n${variant.body}` })),
   );
   const findings: Finding[] = [];
   for (const { step, label, text } of texts) {
@@ -69,7 +72,7 @@ export function contentFindings(content: Content): Finding[] {
 }
 
 /** Findings on what the schedule leaves room for. */
-export function ruleFindings(rule: SendRule): Finding[] {
+export function ruleFindings(rule: SendRule, leads: number): Finding[] {
   if (rule.days.size === 0 || rule.windowEnd <= rule.windowStart) {
     const message =
       rule.days.size === 0
@@ -78,7 +81,8 @@ export function ruleFindings(rule: SendRule): Finding[] {
     return [{ code: 'WINDOW_NEVER_OPENS', message, level: 'blocks' }];
   }
   const room = roomOf(rule);
-  if (room >= rule.dailyLimit) return [];
+  // Who writes to few people meets neither the limit nor the window.
+  if (room >= rule.dailyLimit || room >= leads) return [];
   const message = `Window and interval leave room for ${room} mails a day and mailbox, so the daily limit of ${rule.dailyLimit} is not reached.`;
   return [{ code: 'WINDOW_TOO_SMALL', message, level: 'low' }];
 }
@@ -95,6 +99,31 @@ export function roleFindings(ready: readonly { email: string; position: number }
   const named = found.length === 1 ? first.email : `${first.email} and ${found.length - 1} more`;
   const message = `${found.length} of ${ready.length} leads ${found.length === 1 ? 'has an address' : 'have addresses'} of a role and not of a person: ${named}.`;
   return [{ code: 'ROLE_ADDRESS', message, level: 'low', row: first.position }];
+}
+
+/** What is to be said of texts that are the leads' own. */
+export function ownTextFindings(
+  { unseen, missing, leads }: { unseen: number; missing: readonly { position: number }[]; leads: number },
+  policy: string,
+): Finding[] {
+  const findings: Finding[] = [];
+  if (unseen > 0) {
+    const held = policy !== 'launch_default';
+    findings.push({
+      code: 'UNREVIEWED_TEXTS',
+      message: `${unseen} texts were written for one lead each, and nobody has read them.${held ? ' The campaign is not to start like that: approve or rewrite them first.' : ''}`,
+      level: held ? 'blocks' : 'high',
+    });
+  }
+  if (missing.length > 0) {
+    findings.push({
+      code: 'TEXTS_MISSING',
+      message: `${missing.length} of ${leads} leads have no text of their own yet, or one for what was known before, and are left out. Let their texts be written first.`,
+      level: 'high',
+      row: missing[0]?.position ?? null,
+    });
+  }
+  return findings;
 }
 
 /** What a variable that is left empty weighs against one for which its fallback stands in. */
@@ -122,6 +151,7 @@ export function createFieldCount() {
   function fallbacksOf(variant: ContentVariant) {
     const known = fallbacks.get(variant);
     if (known !== undefined) return known;
+    if (variant.personal) return [];
     const found = new Map<string, { name: string; fallback: string }>();
     for (const { name, fallback } of placeholdersOf(`${variant.subject}\n${variant.body}`)) {
       // A text that names a variable twice is still one text to one lead.

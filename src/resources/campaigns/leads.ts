@@ -8,8 +8,9 @@ import { ServiceError } from '../../errors.ts';
 import { decodeCursor, encodeCursor } from '../../http/page.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { SenderReader } from '../personalization/ports.ts';
-import { LINK_VARIABLE, resolveContentWithin, withLinkShown, writeLetter } from './content.ts';
+import { type Content, LINK_VARIABLE, resolveContentWithin, withLinkShown, writeLetter } from './content.ts';
 import { valuesOf } from './launch/recipients.ts';
+import { ownTextsWithin } from './own-texts.ts';
 import { readCampaign } from './rows.ts';
 import {
   type CampaignLead,
@@ -50,6 +51,10 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
           .leftJoin('leads as l', 'l.id', 'c.lead_id')
           .selectAll('c')
           .select(LEAD_COLUMNS)
+          .select(
+            sql<number[]>`coalesce((select array_agg(t.step order by t.step) from campaign_texts t
+              where t.campaign_lead_id = c.id and t.reviewed_at is not null), '{}')`.as('approved_steps'),
+          )
           .orderBy('c.position')
           .orderBy('c.id');
         const found = await (query.cursor === undefined
@@ -125,17 +130,22 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
           .selectFrom('campaign_leads as c')
           .innerJoin('leads as l', 'l.id', 'c.lead_id')
           .selectAll('l')
+          .select('c.id as campaign_lead_id')
           .where('c.campaign_id', '=', campaignId)
           .where('c.position', '=', query.lead_row_index)
           .executeTakeFirst();
         if (row === undefined) throw new ServiceError('NOT_FOUND', 'The campaign has no such row.');
-        const recipient = { leadId: row.id, values: valuesOf(row) };
+        const texts = (await ownTextsWithin(tx, content, [row])).get(row.campaign_lead_id);
+        const recipient = { leadId: row.id, values: valuesOf(row), texts };
         // How the words are filled can be seen before there is anybody to send them.
         const shown = content.pool.length > 0 ? content : withNobody(content);
-        const letter = writeLetter(shown, campaignId, recipient, stepNumber, {
-          link: true,
-          ...(label === undefined ? {} : { label }),
-        });
+        const options = { link: true, ...(label === undefined ? {} : { label }) };
+        const own = writeLetter(shown, campaignId, recipient, stepNumber, options);
+        // Until a text of the lead's own is written, what it will be written after is all there is to see.
+        const letter =
+          own.own === 'missing'
+            ? writeLetter(withoutOwnTexts(shown), campaignId, recipient, stepNumber, options)
+            : own;
         return {
           subject: letter.subject,
           body: withLinkShown(letter.body),
@@ -181,7 +191,9 @@ type LeadColumns = Pick<
   | 'data'
 >;
 
-type Row = Selectable<CampaignLeadTable> & { [Column in keyof LeadColumns]: LeadColumns[Column] | null };
+type Row = Selectable<CampaignLeadTable> & { approved_steps: number[] } & {
+  [Column in keyof LeadColumns]: LeadColumns[Column] | null;
+};
 
 /** A lead whose row was deleted keeps its place, with empty data. */
 function toCampaignLead(row: Row): CampaignLead {
@@ -195,7 +207,7 @@ function toCampaignLead(row: Row): CampaignLead {
     current_step: row.current_step,
     variant_label: row.variant_label,
     lead_data: email === null ? {} : valuesOf({ ...row, email, data: data ?? {} }),
-    approved_steps: [],
+    approved_steps: row.approved_steps,
     last_event_at: row.last_event_at?.toISOString() ?? null,
     next_action_at: row.next_action_at?.toISOString() ?? null,
     error: row.error,
@@ -209,7 +221,17 @@ function behind(cursor: string) {
   return sql<boolean>`(c.position, c.id) > (${place}::int, ${id}::uuid)`;
 }
 
-function withNobody<Content extends { pool: string[]; senders: object[] }>(content: Content): Content {
+function withoutOwnTexts(content: Content): Content {
+  return {
+    ...content,
+    steps: content.steps.map((step) => ({
+      ...step,
+      variants: step.variants.map(({ personal: _personal, ...variant }) => variant),
+    })),
+  };
+}
+
+function withNobody(content: Content): Content {
   const nobody = { id: 'nobody', name: null, address: '', postal_address: null, fingerprint: '' };
   return { ...content, pool: [nobody.id], senders: [...content.senders, nobody] };
 }

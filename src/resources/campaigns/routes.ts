@@ -9,6 +9,7 @@ import {
   addedLeads,
   addLeadsBody,
   aggregateStats,
+  approveTextBody,
   campaign,
   campaignLeadList,
   campaignList,
@@ -20,18 +21,25 @@ import {
   leadEvents,
   listCampaignLeadsQuery,
   listCampaignsQuery,
+  resetTextsBody,
   stepPerformance,
   templatePreview,
   templatePreviewQuery,
+  textApproval,
+  unapproveTextBody,
   updateCampaignBody,
+  writeTextBody,
+  writtenText,
 } from './schema.ts';
 import type { CampaignStatistics } from './stats.ts';
+import type { CampaignTexts } from './texts.ts';
 
 export interface CampaignRouteNeeds {
   campaigns: Campaigns;
   launches: Launches;
   campaignLeads: CampaignLeads;
   campaignStats: CampaignStatistics;
+  campaignTexts: CampaignTexts;
 }
 
 const tag = 'campaigns';
@@ -39,7 +47,7 @@ const params = z.object({ campaign_id: z.uuid() });
 const leadParams = z.object({ campaign_id: z.uuid(), campaign_lead_id: z.uuid() });
 
 export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
-  const { campaigns, launches, campaignLeads } = needs;
+  const { campaigns, launches, campaignLeads, campaignTexts } = needs;
   return [
     route({
       method: 'POST',
@@ -264,6 +272,71 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await campaignLeads.events(caller, params.campaign_id, params.campaign_lead_id),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/campaigns/{campaign_id}/personalize',
+      operation: 'personalizeCampaignEmail',
+      tag: 'campaign-personalization',
+      summary: 'Write the text of one lead and keep it as a draft; an approved one is answered as it is',
+      access: 'write',
+      params,
+      body: writeTextBody,
+      answers: { 200: writtenText },
+      handle: async ({ caller, params, body, gone }) => ({
+        status: 200,
+        body: await campaignTexts.writeOne(caller, params.campaign_id, body, gone),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/campaigns/{campaign_id}/leads/{campaign_lead_id}/approve',
+      operation: 'approveLeadEmail',
+      tag: 'playground',
+      summary: 'Freeze the text of a step for a lead: somebody has read it',
+      access: 'write',
+      params: leadParams,
+      body: approveTextBody,
+      answers: { 200: textApproval },
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await campaignTexts.approve(caller, params.campaign_id, params.campaign_lead_id, body),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/campaigns/{campaign_id}/leads/{campaign_lead_id}/unapprove',
+      operation: 'unapproveLeadEmail',
+      tag: 'playground',
+      summary: 'Take the yes to the text of one step back; it stays as a draft',
+      access: 'write',
+      params: leadParams,
+      body: unapproveTextBody,
+      answers: { 200: textApproval },
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await campaignTexts.unapprove(
+          caller,
+          params.campaign_id,
+          params.campaign_lead_id,
+          body.step_index,
+        ),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/campaigns/{campaign_id}/leads/{campaign_lead_id}/reset',
+      operation: 'resetLeadApprovals',
+      tag: 'playground',
+      summary: 'Drop texts of a lead, of some steps or of all',
+      access: 'write',
+      params: leadParams,
+      body: resetTextsBody,
+      answers: { 200: textApproval },
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await campaignTexts.reset(caller, params.campaign_id, params.campaign_lead_id, body),
       }),
     }),
     route({

@@ -234,7 +234,7 @@ export const launchWarning = z.object({
 export type LaunchWarning = z.output<typeof launchWarning>;
 
 /** Why a lead is not written to. */
-export const LEFT_OUT = ['invalid', 'suppressed', 'duplicate', 'contacted', 'empty_text'] as const;
+export const LEFT_OUT = ['invalid', 'suppressed', 'duplicate', 'contacted', 'no_text', 'empty_text'] as const;
 export type LeftOutReason = (typeof LEFT_OUT)[number];
 
 export const launchReport = z.object({
@@ -417,3 +417,71 @@ export const templatePreview = z.object({
   body: z.string(),
   missing_variables: z.array(z.string()),
 });
+
+/** The contract counts to 32; a campaign has ten steps at most. */
+const stepIndex = z.int().min(1).max(32);
+
+export const writeTextBody = z.strictObject({
+  campaign_lead_id: z.uuid(),
+  step_index: stepIndex,
+  variant_label: stepVariant.shape.label.optional(),
+  lead_row_index: z.int().min(0).optional(),
+  custom_prompt: text.max(32_000).nullish(),
+});
+
+export const writtenText = z.object({
+  campaign_id: z.uuid(),
+  campaign_lead_id: z.uuid(),
+  step_index: z.int(),
+  subject: z.string(),
+  body: z.string(),
+  prompt_source: z.string(),
+  /** Whether it is the text that somebody approved, and nothing was written. */
+  from_approval: z.boolean(),
+});
+
+export const approveTextBody = z.strictObject({
+  step_index: stepIndex,
+  variant_label: stepVariant.shape.label,
+  subject,
+  body,
+  custom_prompt: text.max(32_000).nullish(),
+  prompt_snapshot: text.max(32_000).nullish(),
+  model: line.max(200).nullish(),
+  generation_latency_ms: z.int().min(0).nullish(),
+  research_sources: z.unknown().optional(),
+  expected_step_config_fingerprint: line.max(200).nullish(),
+});
+
+export const unapproveTextBody = z.strictObject({ step_index: stepIndex });
+
+/** Absent, null or empty means all steps. */
+export const resetTextsBody = z.strictObject({ step_indices: z.array(z.int()).max(100).nullish() });
+
+export const textApproval = z.object({
+  campaign_id: z.uuid(),
+  campaign_lead_id: z.uuid(),
+  updated_at: z.iso.datetime(),
+  step_index: z.int().nullable(),
+  approved_steps: z.array(z.int()),
+  approved_entry: z
+    .object({
+      subject: z.string(),
+      body: z.string(),
+      prompt_snapshot: z.string(),
+      prompt_version_hash: z.string(),
+      lead_identity_fingerprint: z.string(),
+      step_index: z.int(),
+      variant_label: z.string(),
+      step_config_fingerprint: z.string(),
+      approved_at: z.iso.datetime(),
+      approved_by: z.string(),
+      research_cache_fingerprint: z.string().nullable(),
+      sender_profile_id: z.string().nullable(),
+      template_id: z.string().nullable(),
+      model: z.string().nullable(),
+      generation_latency_ms: z.int().nullable(),
+    })
+    .nullable(),
+});
+export type TextApproval = z.output<typeof textApproval>;

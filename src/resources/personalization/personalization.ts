@@ -13,6 +13,7 @@ import type {
   PersonalizeResult,
   SenderReader,
   TemplateReader,
+  TemplateText,
 } from './ports.ts';
 import type { EffectivePrompt, PreviewResult, previewBody } from './schema.ts';
 
@@ -32,6 +33,10 @@ export interface WriteForLead {
   leadId: string;
   senderProfileId?: string;
   templateId?: string;
+  /** A text to write after, in place of a template's. */
+  template?: TemplateText | undefined;
+  /** How to write, in place of the sender's own prompt and of the default. */
+  customPrompt?: string | undefined;
   instructions?: string;
   signal: AbortSignal;
   /** Told of what each model call used as it ends, whatever becomes of the mail. */
@@ -120,9 +125,18 @@ export function createPersonalization(needs: PersonalizationNeeds) {
      */
     async writeForLead(
       caller: Caller,
-      { leadId, senderProfileId, templateId, instructions, signal, spent }: WriteForLead,
+      {
+        leadId,
+        senderProfileId,
+        templateId,
+        customPrompt,
+        instructions,
+        signal,
+        spent,
+        ...given
+      }: WriteForLead,
     ): Promise<PersonalizeResult & { to: string }> {
-      const template = templateId === undefined ? undefined : await templates.get(caller, templateId);
+      const template = templateId === undefined ? given.template : await templates.get(caller, templateId);
       const { lead, profile } = await database.within(caller.workspaceId, async (tx) => {
         const found = await leads.getWithin(tx, leadId);
         if (found === null) throw new ServiceError('NOT_FOUND', 'There is no such lead.');
@@ -132,6 +146,7 @@ export function createPersonalization(needs: PersonalizationNeeds) {
       const { lead_id: _id, ...fields } = lead;
       const request: PersonalizeInput = { lead: fields, sender: profile.sender_data.data, signal, spent };
       if (template !== undefined) request.template = { subject: template.subject, body: template.body };
+      if (customPrompt !== undefined) request.customPrompt = customPrompt;
       if (instructions !== undefined) request.instructions = instructions;
       const written = await personalize.write(request);
       if (written.checks.length > 0) {

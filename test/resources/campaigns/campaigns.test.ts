@@ -298,7 +298,6 @@ describe('the preflight', () => {
     expect(report.warnings).toMatchObject([
       { code: 'MISSING_FIELD', step: 2, field: 'job', row_index: 0, severity: 'warning' },
       { code: 'MISSING_FIELD', step: 2, field: 'company', row_index: 1 },
-      { code: 'WINDOW_TOO_SMALL' },
       { code: 'FALLBACK_USED', step: 1, field: 'company', row_index: 1 },
       { code: 'FALLBACK_USED', step: 2, field: 'company' },
     ]);
@@ -310,7 +309,7 @@ describe('the preflight', () => {
     ['WINDOW_NEVER_OPENS', { sending_window_start: '17:00:00', sending_window_end: '09:00:00' }],
     ['NO_TEXT', { steps: [{ step: 1, delay_days: 0 }] }],
     ['NO_TEXT', { steps: [stepOf(1, 0, { subject: null, body: null })] }],
-    ['PERSONALIZATION_UNAVAILABLE', { steps: [stepOf(1, 0, { type: 'PERSONALIZATION' })] }],
+    ['NO_RECIPIENTS', { steps: [stepOf(1, 0, { type: 'PERSONALIZATION' })] }],
   ])('says %s and keeps the campaign from being launched', async (code, changes) => {
     const campaign = await stage.addCampaign({ dataset_id: datasetId, ...changes });
     const report = await preflight(campaign);
@@ -344,6 +343,14 @@ describe('the preflight', () => {
     expect(report.warnings[0]?.message).toMatch(/^7 of 60 mails/);
     const empty = await stage.addCampaign({ dataset_id: await stage.addDataset([]) });
     expect(codes(await preflight(empty))).toContain('NO_RECIPIENTS');
+  });
+
+  it.each([
+    [96, []],
+    [97, ['WINDOW_TOO_SMALL']],
+  ])('says for %i leads what the window leaves no room for on a day', async (leads, codes) => {
+    const campaign = await stage.addCampaign({ dataset_id: await stage.addDataset(people(leads)) });
+    expect((await preflight(campaign)).warnings.map(({ code }) => code)).toEqual(codes);
   });
 
   it('counts the mails of other campaigns from the same mailbox', async () => {

@@ -66,13 +66,19 @@ const SEND_ON = said(
   `(?:only )?send ${CAMPAIGN} (?:only )?on ${DAYS}`,
   `let ${CAMPAIGN} send (?:only )?(?:on )?${DAYS}`,
 );
+const TEXTS = '(?:texts?|drafts?|e-?mails?|mails?|words|messages?)';
+const WRITE_TEXTS = said(
+  `(?:write|draft|generate|create|make|personali[sz]e|prepare) (?:the |all (?:the )?|its |their )?(?:personal |personali[sz]ed |missing |own )?${TEXTS} (?:of|for|in) ${CAMPAIGN}`,
+  `personali[sz]e ${CAMPAIGN}`,
+  `let (?:the )?${TEXTS} (?:of|for) ${CAMPAIGN} be written`,
+);
 const ADD = said(
   `(?:add|put) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset|list|file) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
   `(?:add|put) (?:all )?(?:the )?leads (?:of|from|in) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
   `(?:extend|fill) ${CAMPAIGN} with (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<value>.+)`,
 );
 const CREATE =
-  /^(?:create|make|set up|build|prepare|draft|start)(?: me)? (?:a |an |the )?(?:new )?(?:(?<steps>one|two|three|1|2|3)[- ]steps? )?campaign (?:(?:called|named) )?(?<name>.+?) (?:for|with|from|on|using) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<dataset>.+?)(?:,? (?:with|and|of|in) (?<count>one|two|three|1|2|3) steps?)?(?:,? (?:with|using) (?:the )?template (?<template>.+?))?$/i;
+  /^(?:create|make|set up|build|prepare|draft|start)(?: me)? (?:a |an |the )?(?:new )?(?:(?<steps>one|two|three|1|2|3)[- ]steps? )?campaign (?:(?:called|named) )?(?<name>.+?) (?:for|with|from|on|using) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<dataset>.+?)(?:,? (?:with|and|of|in) (?<count>one|two|three|1|2|3) steps?)?(?<personal>,? (?:with|and|of) (?:personal|personali[sz]ed|own|individual) (?:texts?|e-?mails?|mails?|messages?)(?: for each(?: lead| person)?)?)?(?:,? (?:with|using) (?:the )?template (?<template>.+?))?$/i;
 
 const NUMBERS = new Map([
   ['one', 1],
@@ -81,6 +87,10 @@ const NUMBERS = new Map([
 ]);
 /** Days between the steps of a campaign that is made by talking. */
 const STEP_DELAY_DAYS = 3;
+
+function delayOf(index: number): number {
+  return index === 0 ? 0 : STEP_DELAY_DAYS;
+}
 
 interface Wanted {
   /** The campaign's name as it was said; empty for "the campaign" and "it". */
@@ -224,7 +234,7 @@ export const campaignIntents = [
           .join('\n'),
       ),
   }),
-  defineIntent<{ name: string; dataset: string; steps: number; template: string }>({
+  defineIntent<{ name: string; dataset: string; steps: number; template: string; personal: boolean }>({
     example: 'Create a campaign NAME for DATASET with two steps',
     tools: ['list_datasets', 'list_templates', 'create_campaign'],
     read({ said: words }) {
@@ -236,9 +246,10 @@ export const campaignIntents = [
         dataset: unquote(groups.dataset ?? ''),
         steps: NUMBERS.get(steps) ?? (Number(steps) || 1),
         template: unquote(groups.template ?? ''),
+        personal: groups.personal !== undefined,
       };
     },
-    next({ name, dataset, steps, template }, scene) {
+    next({ name, dataset, steps, template, personal }, scene) {
       const [datasets] = scene.outcomes('list_datasets');
       const [templates] = scene.outcomes('list_templates');
       if (datasets === undefined || templates === undefined) {
@@ -260,7 +271,7 @@ export const campaignIntents = [
       // Oldest first: people make the first mail's template before the reminder's.
       const all = rowsAt(templates.result, 'templates').toReversed();
       const texts = template === '' ? all : all.filter((row) => sameText(textAt(row, 'name'), template));
-      if (texts.length < steps) {
+      if (texts.length < steps && !personal) {
         return {
           text: `${count(steps, 'step')} need as many templates, and I find ${texts.length}. Make one first, or name fewer steps.`,
         };
@@ -270,10 +281,15 @@ export const campaignIntents = [
         const args = {
           name,
           dataset_id: textAt(leads, 'dataset_id'),
-          steps: texts.slice(0, steps).map((row, index) => ({
-            delay_days: index === 0 ? 0 : STEP_DELAY_DAYS,
-            template_id: textAt(row, 'template_id'),
-          })),
+          steps: personal
+            ? Array.from({ length: steps }, (_, index) => ({
+                delay_days: delayOf(index),
+                personalized: true,
+              }))
+            : texts.slice(0, steps).map((row, index) => ({
+                delay_days: delayOf(index),
+                template_id: textAt(row, 'template_id'),
+              })),
         };
         return { toolCalls: [{ name: 'create_campaign', args }] };
       }
@@ -282,7 +298,7 @@ export const campaignIntents = [
           outcome,
           `create the campaign ${inline(name)}`,
           (made) =>
-            `The campaign **${inline(textAt(made, 'name'))}** is a draft with ${count(numberAt(made, 'total_leads', 0), 'lead')} and ${count(steps, 'step')}. Nothing is sent before you approve its launch: say “check the ${inline(name)} campaign”, then “launch” it.`,
+            `The campaign **${inline(textAt(made, 'name'))}** is a draft with ${count(numberAt(made, 'total_leads', 0), 'lead')} and ${count(steps, 'step')}. Nothing is sent before you approve its launch: say “${personal ? 'write the texts for' : 'check'} the ${inline(name)} campaign”, then “launch it”.`,
         ),
       };
     },
@@ -330,6 +346,26 @@ export const campaignIntents = [
         leftOut(result),
         sendTimes(result),
       ),
+  }),
+  campaignIntent({
+    example: 'Write the texts for the NAME campaign',
+    tool: 'generate_drafts',
+    doing: 'write the texts for',
+    patterns: WRITE_TEXTS,
+    tell(result, campaign) {
+      const name = inline(textAt(campaign, 'name'));
+      const [written, failed] = [numberAt(result, 'written', 0), numberAt(result, 'failed', 0)];
+      const left = numberAt(result, 'leads_without_text', 0);
+      if (written === 0 && failed === 0 && left === 0)
+        return `Every lead of **${name}** has what it needs: no text of their own is missing.`;
+      return paragraphs(
+        `${count(written, 'text')} of **${name}** ${written === 1 ? 'is' : 'are'} written, each for one lead; it cost ${count(numberAt(result, 'credits', 0), 'credit')}.`,
+        failed === 0 ? '' : `${count(failed, 'text')} could not be written.`,
+        left === 0
+          ? 'Say “launch it” to see them before anything is sent.'
+          : `${count(left, 'lead')} still ${left === 1 ? 'lacks' : 'lack'} a text: say it again to go on.`,
+      );
+    },
   }),
   campaignIntent({
     example: 'Pause the NAME campaign',

@@ -4,11 +4,12 @@ import { sql } from 'kysely';
 import type pg from 'pg';
 import type { Database, WorkspaceTransaction } from '../../../db/database.ts';
 import type { UnsubscribeLinks } from '../../unsubscribe/links.ts';
-import { type Content, contentSchema, hashLetter, writeLetter } from '../content.ts';
+import { type Content, contentSchema, hashLetter, type OwnText, writeLetter } from '../content.ts';
 import { type MailBatch, type NewMail, planMails, queueMails } from '../launch/enrol.ts';
 import { lockMailboxes, mailboxOf, readPlans } from '../launch/occupancy.ts';
 import { createPlanner, type Planner, type SendRule } from '../launch/plan.ts';
 import { beginOf, type LeadFields, valuesOf } from '../launch/recipients.ts';
+import { ownTextsWithin } from '../own-texts.ts';
 import { type CampaignRow, instant, ruleOf } from '../rows.ts';
 
 export interface FollowUpNeeds {
@@ -60,8 +61,10 @@ export function createFollowUps({ database, runtimePool, links, newId }: FollowU
       const planner = createPlanner();
       const rule = ruleOf(campaign);
       const mails: NewMail[] = [];
+      const texts = await ownTextsWithin(tx, content, rows);
       for (const row of rows) {
-        const mail = nextMail(campaign, content, row, { at, planner, rule, link: links.possible });
+        const own = texts.get(row.campaign_lead_id);
+        const mail = nextMail(campaign, content, row, own, { at, planner, rule, link: links.possible });
         if ('stop' in mail) await stopLead(tx, row.campaign_lead_id, mail.stop, mail.reason);
         else mails.push(mail);
       }
@@ -178,12 +181,13 @@ function nextMail(
   campaign: CampaignRow,
   content: Content,
   row: WaitingRow,
+  texts: ReadonlyMap<number, OwnText> | undefined,
   { at, planner, rule, link }: { at: number; planner: Planner; rule: SendRule; link: boolean },
 ): NewMail | { stop: 'suppressed' | 'completed' | 'failed'; reason: string | null } {
   if (row.suppressed) return { stop: 'suppressed', reason: 'suppressed' };
   const step = content.steps[row.next_step - 1];
   if (step === undefined) return { stop: 'completed', reason: null };
-  const recipient = { leadId: row.lead_id, values: valuesOf(row) };
+  const recipient = { leadId: row.lead_id, values: valuesOf(row), texts };
   const letter = writeLetter(content, campaign.id, recipient, step.step, { link });
   if (hashLetter(letter) !== row.text_hashes[step.step - 1]) {
     return {

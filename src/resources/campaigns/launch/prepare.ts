@@ -13,11 +13,13 @@ import {
   contentFindings,
   createFieldCount,
   type Finding,
+  ownTextFindings,
   roleFindings,
   ruleFindings,
   toWarning,
   worstFirst,
 } from '../findings.ts';
+import { isPersonal, ownTextsWithin } from '../own-texts.ts';
 import { type CampaignRow, ruleOf, stepsOf } from '../rows.ts';
 import { type LaunchReport, LEADS_PER_CAMPAIGN, type LeftOutReason } from '../schema.ts';
 import { readPlans } from './occupancy.ts';
@@ -66,7 +68,7 @@ export async function prepareWithin(
   const rule = ruleOf(campaign);
   const planner = createPlanner();
   const { rows, through } = await leadRowsWithin(tx, campaign, act, content.sandbox);
-  const findings = [...resolved.findings, ...contentFindings(content), ...ruleFindings(rule)];
+  const findings = [...resolved.findings, ...contentFindings(content), ...ruleFindings(rule, rows.length)];
   findings.push(...(await campaignFindings(tx, campaign, act, rows.length, at)));
   if (!needs.links) {
     findings.push({
@@ -84,7 +86,13 @@ export async function prepareWithin(
     link: needs.links,
     write: writable,
     note: fields.add,
+    texts: await ownTextsWithin(tx, content, rows),
   });
+  const unseen = ready.reduce((sum, one) => sum + one.unseen, 0);
+  const missing = leftOut.filter(({ reason }) => reason === 'no_text');
+  findings.push(
+    ...ownTextFindings({ unseen, missing, leads: rows.length }, campaign.unreviewed_launch_policy),
+  );
   findings.push(...fields.findings(ready.length), ...roleFindings(ready));
   if (ready.length === 0 && writable) {
     findings.push({
@@ -124,7 +132,10 @@ export async function prepareWithin(
     first_send_at: plan.first === null ? null : new Date(plan.first).toISOString(),
     last_send_at: plan.last === null ? null : new Date(plan.last).toISOString(),
   };
-  const stands = standsOf(campaign, act, content, ready, leftOut);
+  const stands = {
+    ...standsOf(campaign, act, content, ready, leftOut),
+    ...(content.steps.some(isPersonal) ? { unseen_texts: unseen } : {}),
+  };
   return {
     kind: act.kind,
     campaign,
@@ -264,6 +275,7 @@ const REASONS: Record<LeftOutReason, string> = {
   suppressed: 'on the do-not-contact list',
   duplicate: 'with an address that is there already',
   contacted: 'contacted before',
+  no_text: 'without a text of their own',
   empty_text: 'with an empty text',
 };
 

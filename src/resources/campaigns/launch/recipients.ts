@@ -3,7 +3,14 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { WorkspaceTransaction } from '../../../db/database.ts';
 import { isEmail } from '../../uploads/email.ts';
-import { type Content, hashLetter, type Letter, type Recipient, writeLetter } from '../content.ts';
+import {
+  type Content,
+  hashLetter,
+  type Letter,
+  type OwnText,
+  type Recipient,
+  writeLetter,
+} from '../content.ts';
 import type { CampaignRow } from '../rows.ts';
 import type { AddLeads, LeftOutReason } from '../schema.ts';
 import { mailboxOf } from './occupancy.ts';
@@ -31,6 +38,8 @@ export interface Ready extends Recipient {
   textHashes: string[];
   /** How poorly the lead's fields fill its mails; 0 where every variable has its value. */
   gaps: number;
+  /** Texts written for this lead alone that nobody has read. */
+  unseen: number;
 }
 
 export interface LeftOut {
@@ -39,6 +48,8 @@ export interface LeftOut {
   position: number;
   email: string;
   reason: LeftOutReason;
+  /** Where a text of the lead's own is missing: of which steps. */
+  textsMissing?: number[];
 }
 
 /** A lead as an act finds it. */
@@ -266,9 +277,11 @@ export function chooseRecipients(
     write: boolean;
     /** Told of every letter; answers how poorly it is filled. */
     note(letter: Letter, recipient: Recipient, row: number): number;
+    /** By the lead's id in the campaign, where the content has texts of the leads' own. */
+    texts: ReadonlyMap<string, ReadonlyMap<number, OwnText>>;
   },
 ): { ready: Ready[]; leftOut: LeftOut[] } {
-  const { rule, planner, at, link, write, note } = context;
+  const { rule, planner, at, link, write, note, texts } = context;
   const ready: Ready[] = [];
   const leftOut: LeftOut[] = [];
   const seen = new Set<string>();
@@ -281,13 +294,14 @@ export function chooseRecipients(
   let added = 0;
   for (const row of rows) {
     const position = row.position ?? behind + added++;
-    const leave = (reason: LeftOutReason) =>
+    const leave = (reason: LeftOutReason, more: Pick<LeftOut, 'textsMissing'> = {}) =>
       leftOut.push({
         campaignLeadId: row.campaign_lead_id,
         leadId: row.lead_id,
         position,
         email: row.email,
         reason,
+        ...more,
       });
     const first = row.step === 1;
     if (!isEmail(row.email)) leave('invalid');
@@ -297,11 +311,20 @@ export function chooseRecipients(
     else {
       seen.add(row.address);
       if (!write) continue;
-      const recipient: Recipient = { leadId: row.lead_id, values: valuesOf(row) };
+      const recipient: Recipient = {
+        leadId: row.lead_id,
+        values: valuesOf(row),
+        texts: texts.get(row.campaign_lead_id ?? ''),
+      };
       const letters = content.steps
         .slice(row.step - 1)
         .map(({ step }) => writeLetter(content, campaign.id, recipient, step, { link }));
       const [letter] = letters;
+      const textsMissing = letters.filter(({ own }) => own === 'missing').map(({ step }) => step);
+      if (textsMissing.length > 0) {
+        leave('no_text', { textsMissing });
+        continue;
+      }
       if (letter === undefined || letters.some((one) => one.subject === '' || one.body.trim() === '')) {
         leave('empty_text');
         continue;
@@ -326,6 +349,7 @@ export function chooseRecipients(
           return step < row.step || one === undefined ? '' : hashLetter(one);
         }),
         gaps,
+        unseen: letters.filter(({ own }) => own === 'unseen').length,
       });
     }
   }
