@@ -2,6 +2,7 @@
 
 import pg from 'pg';
 import type { Log } from '../log.ts';
+import { BatchingSocket, PROBE_AFTER_MS } from './pool.ts';
 
 export interface ListenerNeeds {
   url: string;
@@ -28,6 +29,10 @@ export interface Listener {
 }
 
 const RECONNECT_MS = 500;
+/** A listener only hears, so it would never hear that nobody speaks any more: it asks from time to time … */
+const ASK_MS = 15_000;
+/** … and takes this long without an answer for the end of the connection. */
+const ANSWER_MS = 10_000;
 
 /** Makes the listener; `start` resolves when it listens. It connects again by itself and then wakes everybody. */
 export function createListener({ url, origin, log }: ListenerNeeds): Listener {
@@ -51,9 +56,15 @@ export function createListener({ url, origin, log }: ListenerNeeds): Listener {
       connectionString: url,
       application_name: 'overture_listener',
       keepAlive: true,
+      keepAliveInitialDelayMillis: PROBE_AFTER_MS,
+      connectionTimeoutMillis: ANSWER_MS,
+      stream: () => new BatchingSocket(ANSWER_MS),
     });
     let ended = false;
+    // What comes of it is told by the connection's own events.
+    const asking = setInterval(() => next.query('select 1').catch(() => {}), ASK_MS).unref();
     const lost = (error?: Error) => {
+      clearInterval(asking);
       if (ended) return;
       ended = true;
       if (stopped) return;
@@ -69,6 +80,7 @@ export function createListener({ url, origin, log }: ListenerNeeds): Listener {
       client = next;
     } catch (error) {
       ended = true;
+      clearInterval(asking);
       await next.end().catch(() => {});
       throw error;
     }

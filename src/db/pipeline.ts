@@ -36,7 +36,9 @@ export async function runScopedWith<Row extends pg.QueryResultRow, Read extends 
   ]);
   const failed = sent.find((outcome) => outcome.status === 'rejected');
   const result = sent[2];
-  client.release(failed !== undefined && result.status === 'fulfilled');
+  // A statement that the server refused has been rolled back, and the connection serves on; any other fault ends it.
+  const refused = result.status === 'rejected' && !isDatabaseAway(result.reason);
+  client.release(failed !== undefined && !refused);
   if (failed !== undefined) throw result.status === 'rejected' ? result.reason : failed.reason;
   if (result.status === 'rejected') throw result.reason;
   return { result: result.value, read: sent[3].status === 'fulfilled' ? sent[3].value : null };

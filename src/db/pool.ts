@@ -12,6 +12,11 @@ export interface PoolNeeds {
   log: Log;
 }
 
+/** A dead network shows by keep-alive probes after so many milliseconds of silence on an idle connection … */
+export const PROBE_AFTER_MS = 10_000;
+/** … and by no answer for so long on one that was asked something: no statement of a serving role takes that long. */
+const ANSWER_MS = 60_000;
+
 /** Makes a pool whose connections serve as `role`. Idle connections stay; errors on idle and on checked-out clients are logged. */
 export function createPool({ url, role, size, log }: PoolNeeds): pg.Pool {
   const pool = new pg.Pool({
@@ -21,11 +26,12 @@ export function createPool({ url, role, size, log }: PoolNeeds): pg.Pool {
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: PROBE_AFTER_MS,
     application_name: role ?? 'overture_owner',
     options: role === null ? undefined : `-c role=${role}`,
     // Queries sent without waiting for each other share one network round trip (research: accept in half the time).
     pipeline: true,
-    stream: () => new BatchingSocket(),
+    stream: () => new BatchingSocket(role === null ? 0 : ANSWER_MS),
   });
   pool.on('error', (error) => log.warn({ err: error, role }, 'an idle database connection was lost'));
   pool.on('connect', (client) => {
@@ -34,13 +40,29 @@ export function createPool({ url, role, size, log }: PoolNeeds): pg.Pool {
   return pool;
 }
 
-/** A socket that sends what was written within one tick as one packet: pg would send each query of a pipeline by itself. */
-class BatchingSocket extends Socket {
+/**
+ * A socket that sends what was written within one tick as one packet (pg would send each query of a pipeline by itself),
+ * and that breaks off where nothing comes back for `answerMs`: a connection that a router has forgotten says nothing for
+ * ever, and its queries would hang with it. 0: it waits as long as it takes.
+ */
+export class BatchingSocket extends Socket {
   #corked = false;
+  /** What had been read when something was asked last. */
+  #readBefore = -1;
+
+  constructor(answerMs: number) {
+    super();
+    this.setTimeout(answerMs);
+    this.on('timeout', () => {
+      if (this.#readBefore !== this.bytesRead) return;
+      this.destroy(Object.assign(new Error('the database does not answer'), { code: 'ETIMEDOUT' }));
+    });
+  }
 
   // pg corks for one query and uncorks after it; nested, that only counts.
   override cork(): void {
     super.cork();
+    this.#readBefore = this.bytesRead;
     if (this.#corked) return;
     this.#corked = true;
     super.cork();

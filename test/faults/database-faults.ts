@@ -9,6 +9,7 @@ import { openDatabase } from '../support/database.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { insertLead, sendEmail, toldSoFar } from '../support/mailing.ts';
 import { type OwnCluster, startOwnCluster } from '../support/own-cluster.ts';
+import { again, PATIENCE_MS, until } from '../support/patience.ts';
 import { proves } from '../support/proves.ts';
 import { createScriptedModel, type ScriptedModel } from '../support/scripted-model.ts';
 import { type ServiceProcess, startServiceProcess } from '../support/service.ts';
@@ -26,8 +27,6 @@ const MOMENTS = [
 ] as const;
 type Moment = (typeof MOMENTS)[number];
 
-/** A turn must end within this after the fault. */
-const PATIENCE_MS = 60_000;
 const WHOLE = 'I write to her. ';
 const LAST = 'That is how it went.';
 
@@ -234,29 +233,6 @@ async function play(
   if (moment === 'between turns') await hit();
   await follower.catch(() => []);
   return again(() => judge(scene, { words, address, threadId, turnId }));
-}
-
-/** Whatever is told, once it can be told: the service may have to find its database first. */
-async function again<T>(work: () => Promise<T>): Promise<T> {
-  const end = Date.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      const away =
-        !(error instanceof ClientError) || error.status === 503 || error.code === 'IDEMPOTENCY_IN_FLIGHT';
-      if (!away || Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  const end = Date.now() + PATIENCE_MS;
-  while (!isSo()) {
-    if (Date.now() > end) throw new Error('it did not come');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 /** The oldest card that waits; null once the turn has ended. */

@@ -10,8 +10,10 @@ export interface FaultProxy {
   delay(ms: number): void;
   /** Bytes a second that a connection passes on in either direction; null for as many as come. */
   throttle(bytesPerSecond: number | null): void;
-  /** Nothing passes any more, and nobody is told: a network that is gone (half-open connections). New ones hang as well. */
+  /** Nothing passes any more, and nobody is told: a network that is gone. New connections hang as well. */
   silence(): void;
+  /** Nothing passes on the connections that there are, for ever and untold (half-open ones); new ones are well. */
+  forget(): void;
   /** Resets every connection there is. */
   cut(): void;
   /**
@@ -28,6 +30,7 @@ export interface FaultProxy {
 export async function startFaultProxy(url: string): Promise<FaultProxy> {
   const target = new URL(url);
   const pairs = new Set<[Socket, Socket]>();
+  const forgotten = new WeakSet<Socket>();
   let lateBy = 0;
   let rate: number | null = null;
   let silent = false;
@@ -42,7 +45,7 @@ export async function startFaultProxy(url: string): Promise<FaultProxy> {
     let ready = Promise.resolve();
     from.on('data', (chunk: Buffer) => {
       // A chunk that shall not arrive is not waited for either.
-      if (silent || !look(chunk)) return;
+      if (silent || forgotten.has(from) || !look(chunk)) return;
       const wait = lateBy + (rate === null ? 0 : (chunk.length / rate) * 1000);
       if (wait === 0) {
         if (!to.write(chunk)) {
@@ -54,7 +57,7 @@ export async function startFaultProxy(url: string): Promise<FaultProxy> {
       from.pause();
       ready = ready.then(async () => {
         await new Promise((resolve) => setTimeout(resolve, wait));
-        if (!to.destroyed && !silent) to.write(chunk);
+        if (!to.destroyed && !silent && !forgotten.has(from)) to.write(chunk);
         from.resume();
       });
     });
@@ -103,6 +106,9 @@ export async function startFaultProxy(url: string): Promise<FaultProxy> {
     },
     silence() {
       silent = true;
+    },
+    forget() {
+      for (const socket of [...pairs].flat()) forgotten.add(socket);
     },
     cut() {
       for (const pair of [...pairs]) reset(pair);
