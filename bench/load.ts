@@ -1,7 +1,7 @@
 /** The load client, in a process of its own: it runs turns against any of the servers and says when their tokens came. */
 
 import { randomUUID } from 'node:crypto';
-import { Agent, type ClientRequest, type RequestOptions, request } from 'node:http';
+import { Agent, type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { createParser } from 'eventsource-parser';
 import { answerParent } from './processes.ts';
 import { answerOf, messageOf, type Script } from './script.ts';
@@ -103,7 +103,14 @@ function runTurn({ door, script, threads }: Job, expected: string): Promise<Turn
     let before = 0;
     const parser = createParser({
       onEvent({ event, data }) {
-        const delta = readDelta(door.kind, event, data);
+        let delta: ReturnType<typeof readDelta>;
+        try {
+          delta = readDelta(door.kind, event, data);
+        } catch (error) {
+          // Thrown in here it would end this process, and nobody would know of which turn.
+          reject(error);
+          return;
+        }
         if (delta === null) return;
         if (delta === END) {
           ended = true;
@@ -116,7 +123,7 @@ function runTurn({ door, script, threads }: Job, expected: string): Promise<Turn
         text += delta;
       },
     });
-    const outgoing = request(asked.url, { ...asked.options, agent }, (answer) => {
+    const hear = (answer: IncomingMessage) => {
       turn.thread.threadId = answer.headers['x-thread-id']?.toString() ?? '';
       answer.setEncoding('utf8');
       let raw = '';
@@ -137,10 +144,18 @@ function runTurn({ door, script, threads }: Job, expected: string): Promise<Turn
           ),
         );
       });
-    });
-    outgoing.setNoDelay(true);
-    outgoing.on('error', (cause) => reject(new Error(`${door.kind} cannot be reached`, { cause })));
-    outgoing.end(asked.body);
+    };
+    const ask = () => {
+      const outgoing = request(asked.url, { ...asked.options, agent }, hear);
+      outgoing.setNoDelay(true);
+      outgoing.on('error', (cause: NodeJS.ErrnoException) => {
+        // The server closed a kept connection in the moment in which it was to be used again: no turn has begun.
+        if (outgoing.reusedSocket && cause.code === 'ECONNRESET') ask();
+        else reject(new Error(`${door.kind} cannot be reached`, { cause }));
+      });
+      outgoing.end(asked.body);
+    };
+    ask();
   });
 }
 

@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { type Lab, measure } from './lab.ts';
 import { findPeer, startPeer } from './peer.ts';
 import { type Child, type ModelStatus, startChild } from './processes.ts';
-import { format, heading, type Row, short } from './report.ts';
+import { format, heading, type Row, short, summary } from './report.ts';
 import { burst, longBurst } from './rows/burst.ts';
 import { latency } from './rows/latency.ts';
 import { conversationLength } from './rows/length.ts';
@@ -67,10 +67,18 @@ async function run(): Promise<void> {
   const lab = await setUp();
   await warmUp(lab);
   say(heading());
+  const all: Row[] = [];
   for (const name of chosen) {
-    for (const row of (await ROWS[name]?.(lab)) ?? []) say(format(row));
+    const began = performance.now();
+    const load = short(loadavg()[0] ?? Number.NaN);
+    const rows = (await ROWS[name]?.(lab)) ?? [];
+    all.push(...rows);
+    for (const row of rows) say(format(row));
+    // The benchmark itself keeps two cores busy; what is above that comes from others.
+    say(`    (load average ${load} before, ${short(loadavg()[0] ?? Number.NaN)} after ${seconds(began)} s)`);
   }
-  say(`\nLoad average at the end: ${loadavg().map(short).join(' ')}`);
+  say(`\n${summary(all)}`);
+  say(`Load average at the end: ${loadavg().map(short).join(' ')}; ${seconds(0)} s in all.`);
 }
 
 async function setUp(): Promise<Lab> {
@@ -144,6 +152,10 @@ async function warmUp(lab: Lab): Promise<void> {
     await measure(lab, contender, { script: TOOL_SCRIPT, turns: turns / 5, atOnce: 16 });
   }
   say(`Warmed up with ${turns} turns each (and ${turns / 5} with a tool).\n`);
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1000).toFixed(0);
 }
 
 function say(text: string): void {

@@ -14,10 +14,16 @@ export interface ModelStatus {
   lastRequest: { messages: { role: string; content: unknown }[]; tools?: unknown[] } | null;
 }
 
+/** Longer than any row takes. */
+const KEEP_ALIVE_MS = 600_000;
+
 type Handlers = Record<string, (argument: never) => unknown>;
 
 /** In a child: listens on a free port, says so, and answers the parent's questions until the parent is gone. */
 export function serveChild(server: Server, handlers: Handlers): void {
+  // Node closes kept connections after 5 s: about as long as the others' turn in a round takes, so that a relay which used
+  // one again in that very moment lost a turn of the burst.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.listen(0, '127.0.0.1', () => {
     answerParent(handlers);
     process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
@@ -33,9 +39,15 @@ export function answerParent(handlers: Handlers): void {
       const answer = await all[name]?.(argument as never);
       process.send?.({ id, answer });
     } catch (error) {
-      process.send?.({ id, error: error instanceof Error ? error.stack : String(error) });
+      process.send?.({ id, error: told(error) });
     }
   });
+}
+
+/** An error with all that caused it. */
+function told(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack}${error.cause === undefined ? '' : `\n  because: ${told(error.cause)}`}`;
 }
 
 /** What is left after a collection; it needs `--expose-gc`. */

@@ -45,27 +45,44 @@ export function format({ what, bars, figures }: Row): string {
     return line([
       index === 0 ? what : '',
       `${short(value)} ${bar.unit}`,
-      spread,
+      Number.isNaN(value) ? '' : spread,
       `${sign} ${bar.first}`,
-      verdict(bar, value),
-      `${sign} ${bar.goal}${holds(bar, value, bar.goal) ? ' ok' : ''}`,
+      VERDICTS[verdictOf(bar, bar.first)],
+      `${sign} ${bar.goal}${verdictOf(bar, bar.goal) === 'holds' ? ' ok' : ''}`,
     ]);
   });
   return [...lines, ...figures.map((figure) => `    ${figure}`)].join('\n');
 }
 
-function holds(bar: Bar, value: number, limit: number): boolean {
-  return bar.must === 'at most' ? value <= limit : value >= limit;
+/** What all rows come to: how many first bars and goals hold, and which first bars do not. */
+export function summary(rows: readonly Row[]): string {
+  const all = rows.flatMap(({ what, bars }) => bars.map((bar) => ({ what, bar })));
+  const measured = all.filter(({ bar }) => verdictOf(bar, bar.first) !== 'unknown');
+  const count = (limit: 'first' | 'goal') =>
+    measured.filter(({ bar }) => verdictOf(bar, bar[limit]) === 'holds').length;
+  const misses = measured
+    .filter(({ bar }) => verdictOf(bar, bar.first) === 'misses')
+    .map(({ what, bar }) => `${what} (${bar.unit})`);
+  return [
+    `First bars: ${count('first')} of ${measured.length} hold. Goals: ${count('goal')} of ${measured.length} reached.`,
+    ...(misses.length === 0 ? [] : [`Missed: ${misses.join('; ')}.`]),
+    ...(measured.length === all.length
+      ? []
+      : [`Not measured, as the peer is not there: ${all.length - measured.length}.`]),
+  ].join('\n');
 }
 
-function verdict(bar: Bar, value: number): string {
-  if (Number.isNaN(value)) return 'n/a';
-  return holds(bar, value, bar.first) ? 'ok' : 'MISS';
+const VERDICTS = { holds: 'ok', misses: 'MISS', unknown: 'n/a' };
+
+function verdictOf(bar: Bar, limit: number): keyof typeof VERDICTS {
+  const value = median(bar.rounds);
+  if (Number.isNaN(value)) return 'unknown';
+  return (bar.must === 'at most' ? value <= limit : value >= limit) ? 'holds' : 'misses';
 }
 
 /** Three digits that count. */
 export function short(value: number): string {
-  if (Number.isNaN(value)) return '?';
+  if (Number.isNaN(value)) return '–';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3;
   return value.toFixed(digits);
 }

@@ -21,26 +21,24 @@ export async function burst(lab: Lab): Promise<Row[]> {
       goal: 0.5,
       rounds: ratios(speed('service'), speed('relay')),
     },
-  ];
-  const costs: Bar[] = [
-    { unit: '× relay', must: 'at most', first: 4, goal: 2.5, rounds: ratios(cost('service'), cost('relay')) },
-  ];
-  if (lab.peer !== null) {
-    speeds.push({
+    {
       unit: '× peer',
       must: 'at least',
       first: 5,
       goal: 8,
       rounds: ratios(speed('service'), speed('peer')),
-    });
-    costs.push({
+    },
+  ];
+  const costs: Bar[] = [
+    { unit: '× relay', must: 'at most', first: 4, goal: 2.5, rounds: ratios(cost('service'), cost('relay')) },
+    {
       unit: '× peer',
       must: 'at most',
       first: 0.3,
       goal: 0.15,
       rounds: ratios(cost('service'), cost('peer')),
-    });
-  }
+    },
+  ];
   return [
     { what: '64 turns at once, 200 tokens: tokens/s', bars: speeds, figures: figuresOf(rounds) },
     { what: '64 turns at once, 200 tokens: CPU a token', bars: costs, figures: [] },
