@@ -309,8 +309,7 @@ export async function createApp({
   // A tool that is gone may have given anything.
   const isUntrusted = (name: string) => toolBox.get(name)?.untrusted ?? true;
   const engine = createEngine({
-    compile: (checkpointer, turn) =>
-      turn.input.tool_call === undefined ? outreach(checkpointer) : singleCall(checkpointer),
+    graphOf: (turn) => (turn.input.tool_call === undefined ? outreach : singleCall),
     checkpoints: wrap('checkpoints', createPostgresCheckpointStore({ pool: runtimePool, ...lease })),
     modelName: model.name,
     readContext: createContext({

@@ -1,11 +1,11 @@
 /** The chat agent: model → propose → call (one task for each tool call) → model … → end. */
 
-import type { BaseCheckpointSaver } from '@langchain/langgraph';
 import { END, START, StateGraph } from '@langchain/langgraph';
+import { createCheckpointerOfRun } from '../../src/engine/checkpointer-of-run.ts';
 import { afterModel, createOutreachNodes, type OutreachNeeds } from './nodes.ts';
 import { OutreachState } from './state.ts';
 
-/** Builds the graph; the result compiles it for one run, with that run's checkpointer. */
+/** Builds the graph, once for all runs: each brings its own checkpointer. */
 export function createOutreachGraph(needs: OutreachNeeds) {
   const { askModel, propose, carryOut } = createOutreachNodes(needs);
   const graph = new StateGraph(OutreachState)
@@ -15,5 +15,5 @@ export function createOutreachGraph(needs: OutreachNeeds) {
     .addEdge(START, 'model')
     .addConditionalEdges('model', afterModel, { propose: 'propose', end: END })
     .addEdge('call', 'model');
-  return (checkpointer: BaseCheckpointSaver) => graph.compile({ checkpointer });
+  return graph.compile({ checkpointer: createCheckpointerOfRun() });
 }

@@ -1,13 +1,13 @@
 /** One call of a tool that somebody made by name: the same gate, card and ledger as any, without a model. */
 
 import type { RunnableConfig } from '@langchain/core/runnables';
-import type { BaseCheckpointSaver } from '@langchain/langgraph';
 import { START, StateGraph } from '@langchain/langgraph';
+import { createCheckpointerOfRun } from '../../src/engine/checkpointer-of-run.ts';
 import { runOf } from '../../src/engine/runner.ts';
 import { callId, createOutreachNodes, type OutreachNeeds } from '../outreach/nodes.ts';
 import { type Outreach, OutreachState } from '../outreach/state.ts';
 
-/** Builds the graph; the result compiles it for one run, with that run's checkpointer. */
+/** Builds the graph, once for all runs: each brings its own checkpointer. */
 export function createSingleCallGraph(needs: OutreachNeeds) {
   const { propose, carryOut } = createOutreachNodes(needs);
   const graph = new StateGraph(OutreachState)
@@ -16,7 +16,7 @@ export function createSingleCallGraph(needs: OutreachNeeds) {
     .addNode('call', carryOut)
     .addEdge(START, 'begin')
     .addEdge('begin', 'propose');
-  return (checkpointer: BaseCheckpointSaver) => graph.compile({ checkpointer });
+  return graph.compile({ checkpointer: createCheckpointerOfRun() });
 }
 
 /** The caller's call stands where a model's would. */

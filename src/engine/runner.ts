@@ -1,18 +1,14 @@
 /** Runs a compiled LangGraph graph as the runtime's engine: what it starts from, how it ends, what a run lends to its nodes. */
 
 import type { RunnableConfig } from '@langchain/core/runnables';
-import {
-  type BaseCheckpointSaver,
-  GraphDrained,
-  GraphRecursionError,
-  RunControl,
-} from '@langchain/langgraph';
+import { GraphDrained, GraphRecursionError, RunControl } from '@langchain/langgraph';
 import { isDatabaseAway } from '../db/away.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 import type { Approval } from '../runtime/events.ts';
 import type { Engine, LeasedTurn, LegOutcome, Performance } from '../runtime/ports.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { createCheckpointer } from './checkpointer.ts';
+import { withSaver } from './checkpointer-of-run.ts';
 import type { CallRun, GateRun, Policy } from './gate.ts';
 import type { PlainMessage } from './model.ts';
 
@@ -46,8 +42,8 @@ export interface Runnable {
 }
 
 export interface EngineNeeds {
-  /** Gives the graph that this turn runs. */
-  compile(checkpointer: BaseCheckpointSaver, turn: LeasedTurn): Runnable;
+  /** The graph that this turn runs, compiled with the checkpointer of its run (checkpointer-of-run.ts). */
+  graphOf(turn: LeasedTurn): Runnable;
   checkpoints: CheckpointStore;
   modelName: string;
   readContext(turn: LeasedTurn): Promise<TurnContext>;
@@ -60,7 +56,7 @@ export interface EngineNeeds {
 }
 
 export function createEngine(needs: EngineNeeds): Engine {
-  const { compile, checkpoints, modelName, readContext, recursionLimit, now, report } = needs;
+  const { graphOf, checkpoints, modelName, readContext, recursionLimit, now, report } = needs;
   /** Turns that were performed here before: they are not brand-new any more. */
   const performed = new WeakSet<LeasedTurn>();
 
@@ -104,14 +100,14 @@ export function createEngine(needs: EngineNeeds): Engine {
       drain.addEventListener('abort', leave);
       if (drain.aborted) leave();
       try {
-        const graph = compile(createCheckpointer({ store: checkpoints, lazy: true }), turn);
         const begin = fresh || !(await hasCheckpoint(turn));
-        const result = await graph.invoke(begin ? {} : null, {
+        const result = await graphOf(turn).invoke(begin ? {} : null, {
           configurable: {
             thread_id: `${turn.workspaceId}:${turn.turnId}`,
             lease_epoch: turn.epoch,
             fresh,
             run,
+            ...withSaver(createCheckpointer({ store: checkpoints, lazy: true })),
           },
           durability: 'sync',
           recursionLimit,

@@ -157,7 +157,7 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
     body = parseInput(route.body, body, 'body');
   }
   const gone = new AbortController();
-  context.res.once('close', () => gone.abort());
+  context.res.once('close', () => gone.abort(GONE));
   const handle = () =>
     route.handle({
       caller,
@@ -212,6 +212,9 @@ function write(context: Context, answer: Answer): void {
     if (typeof answer.body !== 'string') context.type = 'application/json; charset=utf-8';
   }
 }
+
+/** Made once: an abort without a reason makes an error with its stack, for every request. */
+const GONE = new Error('the client has left');
 
 const NOBODY: Caller = {
   workspaceId: '',

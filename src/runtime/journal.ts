@@ -14,10 +14,10 @@ export interface JournalNeeds {
 /** Text is stored at most this often (design.md §4). */
 const FLUSH_EVERY_MS = 100;
 /**
- * After an event of text the next of its run waits so long, and takes along what comes meanwhile: nobody sees the
- * difference, and a model that is faster than this costs one event where it would cost dozens.
+ * After an event of text the next of its run waits so long, and takes along what comes meanwhile: a screen shows no more
+ * in that time, and a model that is faster costs one event where it would cost dozens.
  */
-const TELL_EVERY_MS = 5;
+const TELL_EVERY_MS = 16;
 /** A batch that the database refuses this often, other than by being away, is given up with its runs. */
 const MAX_REFUSALS = 5;
 const READ_PAGE = 500;

@@ -136,7 +136,7 @@ describe('a reader from any number', () => {
     const words = Array.from({ length: 40 }, (_, index) => `word${index} `);
     // A little time between them, so that not all of them travel at once.
     const paced = () =>
-      words.flatMap((word, index) => [new Promise((resolve) => setTimeout(resolve, index * 3)), word]);
+      words.flatMap((word, index) => [new Promise((resolve) => setTimeout(resolve, index * 20)), word]);
     talk.plan('many words', [
       () => ({ reasoning: words.slice(0, 20), text: paced(), toolCalls: [{ name: 'get_credit_balance' }] }),
       () => ({ text: [...paced(), held.promise, ...words] }),
