@@ -66,6 +66,7 @@ import { createDatasetRoutes } from './resources/datasets/routes.ts';
 import { seedDemo } from './resources/demo/demo.ts';
 import { createEmailFinder } from './resources/email-finder/email-finder.ts';
 import { createEmailFinderRoutes } from './resources/email-finder/routes.ts';
+import { createDoor } from './resources/external-threads/door.ts';
 import { createExternalThreads } from './resources/external-threads/external-threads.ts';
 import { createHealthRoutes } from './resources/health/routes.ts';
 import { createIdempotencyStore } from './resources/idempotency/store.ts';
@@ -411,11 +412,13 @@ export async function createApp({
   const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: true };
   const streams = createStreams({ clock, draining: turns.draining, stillHolds });
   // Other protocols' doors to the same journal.
+  const threads = createExternalThreads({ appPool, newId });
+  const readStanding = createStanding({ conversations, journal });
   const foreign = {
     chat,
     answerCards: createAnswerCards({ chat, approvals }),
-    readStanding: createStanding({ conversations, journal }),
-    threads: createExternalThreads({ appPool, newId }),
+    door: createDoor({ chat, readStanding, threads, streams }),
+    threads,
     streams,
   };
   const resourceRoutes = [
@@ -447,7 +450,7 @@ export async function createApp({
     ...createIdentityRoutes(),
     ...createCapabilityRoutes(capabilities),
     ...createMcpRoutes({
-      calls: createMcpCalls({ tools, chat, approvals, conversations, threads: foreign.threads }),
+      calls: createMcpCalls({ tools, chat, approvals, conversations, threads }),
       version: VERSION,
       publicUrl: config.publicUrl,
     }),

@@ -1,7 +1,16 @@
 /** A conversation as AG-UI tells it (protocol 1.0, and 0.0.5x for clients that say no version): one run in one stream. */
 
 import type { Approval, JournalEvent, Message, Usage } from '../runtime/events.ts';
-import { callsOf, createFold, factOf, pendingIn, toolText, userMessageId } from './parts.ts';
+import {
+  callMessageId,
+  callsOf,
+  createFold,
+  createUserNames,
+  factOf,
+  pendingIn,
+  resultMessageId,
+  toolText,
+} from './parts.ts';
 
 export type AgUiMessage =
   | { id: string; role: 'user'; content: string }
@@ -66,18 +75,12 @@ export function agUiMessages(
   messages: readonly Message[],
   argsOpen: ReadonlySet<string> = new Set(),
 ): AgUiMessage[] {
-  const told: AgUiMessage[] = [];
-  const taken = new Set<string>();
-  for (const message of messages) {
-    if (message.role === 'user') {
-      // Two tabs may have counted their messages alike.
-      const own = userMessageId(message);
-      const id = taken.has(own) ? message.id : own;
-      taken.add(id);
-      told.push({ id, role: 'user', content: message.content });
-    } else if (message.role === 'assistant') told.push(...assistantMessages(message, argsOpen));
-  }
-  return told;
+  const nameOf = createUserNames();
+  return messages.flatMap((message): AgUiMessage[] => {
+    if (message.role === 'assistant') return assistantMessages(message, argsOpen);
+    if (message.role !== 'user') return [];
+    return [{ id: nameOf(message), role: 'user', content: message.content }];
+  });
 }
 
 function assistantMessages(message: Message, argsOpen: ReadonlySet<string>): AgUiMessage[] {
@@ -99,7 +102,7 @@ function assistantMessages(message: Message, argsOpen: ReadonlySet<string>): AgU
     const results = tools
       .filter((tool) => tool.status !== 'running')
       .map((tool) => ({
-        id: resultId(tool.tool_call_id),
+        id: resultMessageId(tool.tool_call_id),
         role: 'tool' as const,
         toolCallId: tool.tool_call_id,
         content: toolText(tool),
@@ -224,7 +227,7 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
         const toolCallId = fact.data.tool_call_id;
         const end = openCalls.delete(toolCallId) ? one('TOOL_CALL_END', { toolCallId }) : '';
         const result = {
-          messageId: resultId(toolCallId),
+          messageId: resultMessageId(toolCallId),
           toolCallId,
           content: toolText(fact.data),
           role: 'tool',
@@ -309,14 +312,6 @@ export function createAgUiTeller(needs: AgUiTellerNeeds) {
   };
 }
 
-function callMessageId(messageId: string, call: number): string {
-  return `${messageId}-${call}`;
-}
-
 function reasoningId(messageId: string, part: number): string {
   return `${messageId}-r${part}`;
-}
-
-function resultId(toolCallId: string): string {
-  return `${toolCallId}-result`;
 }

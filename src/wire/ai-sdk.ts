@@ -1,7 +1,7 @@
 /** A turn as the AI SDK tells it (UI message stream v1, read by versions 6 and 7), and its messages as UI messages. */
 
 import type { Approval, JournalEvent, Message, NewEvent } from '../runtime/events.ts';
-import { factOf, type ToolPart, userMessageId } from './parts.ts';
+import { createUserNames, factOf, type ToolPart } from './parts.ts';
 
 /** Marks the stream for readers that tell protocols apart by it. */
 export const AI_SDK_HEADERS = { 'x-vercel-ai-ui-message-stream': 'v1' } as const;
@@ -15,14 +15,11 @@ export interface UiMessage {
 
 /** Our messages as the SDK keeps them; a card that waits is a part in state `approval-requested`. */
 export function uiMessages(messages: readonly Message[]): UiMessage[] {
-  const taken = new Set<string>();
+  const nameOf = createUserNames();
   return messages.flatMap((message): UiMessage[] => {
     if (message.role === 'system') return [];
-    const own = userMessageId(message);
-    const id = taken.has(own) ? message.id : own;
-    taken.add(id);
     if (message.role === 'user')
-      return [{ id, role: 'user', parts: [{ type: 'text', text: message.content }] }];
+      return [{ id: nameOf(message), role: 'user', parts: [{ type: 'text', text: message.content }] }];
     const metadata = { thread_id: message.thread_id, turn_id: message.turn_id };
     return [{ id: message.id, role: 'assistant', metadata, parts: uiParts(message) }];
   });

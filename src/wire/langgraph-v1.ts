@@ -1,11 +1,11 @@
 /** A run as LangGraph's first stream protocol tells it: frames by stream mode, numbered so that a reader can come back. */
 
 import type { JournalEvent, Message, NewEvent } from '../runtime/events.ts';
-import { aiMessageId, GRAPH, langGraphInterrupts, langGraphMessages } from './langgraph.ts';
-import { createFold, factOf, pendingIn } from './parts.ts';
+import { GRAPH, type LangGraphMessage, langGraphInterrupts, langGraphMessages } from './langgraph.ts';
+import { callMessageId, createFold, factOf, pendingIn } from './parts.ts';
 
-/** The stream modes that are told; others are ignored. */
-export const STREAM_MODES = ['values', 'updates', 'messages-tuple', 'custom'] as const;
+/** The stream modes that are told. */
+export const STREAM_MODES = ['values', 'updates', 'messages-tuple', 'messages', 'custom'] as const;
 export type StreamMode = (typeof STREAM_MODES)[number];
 
 export interface LangGraphTellerNeeds {
@@ -17,6 +17,8 @@ export interface LangGraphTellerNeeds {
   messages: readonly Message[];
 }
 
+type Frame = readonly [mode: StreamMode, event: string, data: unknown];
+
 export type LangGraphTeller = ReturnType<typeof createLangGraphTeller>;
 
 /** Tells one run. It holds what has been told, so each stream has its own. */
@@ -24,11 +26,20 @@ export function createLangGraphTeller({ threadId, runId, turnId, modes, messages
   const fold = createFold(messages, turnId);
   /** How often a call was taken back; clients add up the chunks of an id, so what comes again needs another. */
   const again = new Map<number, number>();
+  /** Messages of which the older mode has told the metadata. */
+  const begun = new Set<string>();
+  const metadataOf = (node: 'model' | 'call') => ({
+    langgraph_node: node,
+    graph_id: GRAPH,
+    run_id: runId,
+    thread_id: threadId,
+    checkpoint_ns: '',
+  });
 
   const frame = (name: string, data: unknown): string => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 
   /** The frames of one event; the last carries its number, so that a reader who has it has all of them. */
-  function numbered(seq: number, frames: readonly (readonly [StreamMode, string, unknown])[]): string {
+  function numbered(seq: number, frames: readonly Frame[]): string {
     const wanted = frames.filter(([mode]) => modes.has(mode));
     return wanted
       .map(([, name, data], index) => (index === wanted.length - 1 ? `id: ${seq}\n` : '') + frame(name, data))
@@ -37,24 +48,38 @@ export function createLangGraphTeller({ threadId, runId, turnId, modes, messages
 
   function idOf(messageId: string, call: number): string {
     const times = messageId === fold.current?.id ? (again.get(call) ?? 0) : 0;
-    return times === 0 ? aiMessageId(messageId, call) : `${aiMessageId(messageId, call)}-${times}`;
+    return times === 0 ? callMessageId(messageId, call) : `${callMessageId(messageId, call)}-${times}`;
   }
+
+  /** The messages of the turn's answer so far. */
+  const answered = (): LangGraphMessage[] =>
+    fold.current === null ? [] : langGraphMessages([fold.current], idOf);
 
   const values = () => ['values', 'values', { messages: langGraphMessages(fold.messages, idOf) }] as const;
 
-  function chunk(node: 'model' | 'call', message: object) {
-    const metadata = {
-      langgraph_node: node,
-      graph_id: GRAPH,
-      run_id: runId,
-      thread_id: threadId,
-      checkpoint_ns: '',
-    };
-    return ['messages-tuple', 'messages', [message, metadata]] as const;
+  const chunk = (message: object, node: 'model' | 'call' = 'model'): Frame => [
+    'messages-tuple',
+    'messages',
+    [message, metadataOf(node)],
+  ];
+
+  /** The frames of the older mode, in which a message comes whole each time. */
+  function whole(kind: 'partial' | 'complete', message: LangGraphMessage | undefined): Frame[] {
+    if (message === undefined || !modes.has('messages')) return [];
+    const told: Frame = ['messages', `messages/${kind}`, [message]];
+    if (begun.has(message.id)) return [told];
+    begun.add(message.id);
+    const metadata = metadataOf(message.type === 'tool' ? 'call' : 'model');
+    return [['messages', 'messages/metadata', { [message.id]: { metadata } }], told];
+  }
+
+  /** What the model says at the moment. */
+  function saying(): LangGraphMessage | undefined {
+    return modes.has('messages') ? answered().findLast(({ type }) => type === 'ai') : undefined;
   }
 
   function said(place: { message_id: string; call: number }, fields: Record<string, unknown>) {
-    return chunk('model', {
+    return chunk({
       type: 'AIMessageChunk',
       id: idOf(place.message_id, place.call),
       content: '',
@@ -97,26 +122,25 @@ export function createLangGraphTeller({ threadId, runId, turnId, modes, messages
       case 'user-message':
         return numbered(seq, [values()]);
       case 'text-delta':
-        return numbered(seq, [said(fact.data, { content: fact.data.delta })]);
+        return spoken(seq, said(fact.data, { content: fact.data.delta }));
       case 'reasoning-delta': {
         const additional_kwargs = { reasoning_content: fact.data.delta };
-        return numbered(seq, [said(fact.data, { additional_kwargs })]);
+        return spoken(seq, said(fact.data, { additional_kwargs }));
       }
       case 'tool-start': {
         const { tool_call_id: id, name } = fact.data;
         const piece = { type: 'tool_call_chunk', index: toolIndex(id), id, name, args: '' };
-        return numbered(seq, [said(fact.data, { tool_call_chunks: [piece] })]);
+        return spoken(seq, said(fact.data, { tool_call_chunks: [piece] }));
       }
       case 'tool-args-delta': {
         const { tool_call_id: id, delta: args } = fact.data;
         const piece = { type: 'tool_call_chunk', index: toolIndex(id), args };
-        return numbered(seq, [said(fact.data, { tool_call_chunks: [piece] })]);
+        return spoken(seq, said(fact.data, { tool_call_chunks: [piece] }));
       }
       case 'call-end': {
-        const ai = answered()
-          .filter((message) => message.type === 'ai')
-          .at(-1);
+        const ai = answered().findLast(({ type }) => type === 'ai');
         return numbered(seq, [
+          ...whole('complete', ai),
           ['updates', 'updates', { model: { messages: ai === undefined ? [] : [ai] } }],
           values(),
         ]);
@@ -125,7 +149,8 @@ export function createLangGraphTeller({ threadId, runId, turnId, modes, messages
         const tool = answered().find((message) => message.tool_call_id === fact.data.tool_call_id);
         if (tool === undefined) return '';
         return numbered(seq, [
-          chunk('call', tool),
+          chunk(tool, 'call'),
+          ...whole('complete', tool),
           ['updates', 'updates', { call: { messages: [tool] } }],
           values(),
         ]);
@@ -143,9 +168,8 @@ export function createLangGraphTeller({ threadId, runId, turnId, modes, messages
     }
   }
 
-  function answered() {
-    return fold.current === null ? [] : langGraphMessages([fold.current], idOf);
-  }
+  /** A piece of what the model says, in both modes. */
+  const spoken = (seq: number, piece: Frame): string => numbered(seq, [piece, ...whole('partial', saying())]);
 
   function end(seq: number, { status, error }: Extract<NewEvent, { type: 'run-end' }>['data']): string {
     if (status === 'lost') return '';

@@ -1,15 +1,8 @@
 /** A thread as LangGraph's second stream protocol tells it: numbered events by channel, on a stream that outlives runs. */
 
 import type { JournalEvent, Message, NewEvent } from '../runtime/events.ts';
-import {
-  aiMessageId,
-  checkpointId,
-  GRAPH,
-  interruptId,
-  langGraphInterrupts,
-  langGraphMessages,
-} from './langgraph.ts';
-import { createFold, factOf, pendingIn, toolText } from './parts.ts';
+import { checkpointId, GRAPH, interruptId, langGraphInterrupts, langGraphMessages } from './langgraph.ts';
+import { callMessageId, createFold, factOf, pendingIn, toolText } from './parts.ts';
 
 /**
  * Numbers that one event of the journal may take. Text has the highest, alone: whoever has it has all of that event,
@@ -38,19 +31,12 @@ type Told = [method: string, data: unknown];
 /** Tells one subscription. It holds what has been told, so each stream has its own. */
 export function createThreadTeller({ channels, since, messages }: ThreadTellerNeeds) {
   const fold = createFold(messages, null);
-  /** How often a call was taken back: what comes again is another message. */
-  let again = new Map<number, number>();
   let openMessage: string | null = null;
   /** The interrupt that was told last, and is not answered. */
   let asked: string[] = [];
   let running = false;
   /** The cards that wait after all of the past: of its interrupts only theirs are told again. */
   let pending: ReadonlySet<string> = new Set();
-
-  function idOf(messageId: string, call: number): string {
-    const times = messageId === fold.current?.id ? (again.get(call) ?? 0) : 0;
-    return times === 0 ? aiMessageId(messageId, call) : `${aiMessageId(messageId, call)}-${times}`;
-  }
 
   /** The frames of what one event tells; the order of `told` gives the numbers. */
   function frames(event: { seq: number; at: string }, told: readonly Told[], first = 0): string {
@@ -68,7 +54,7 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
   function values(seq: number, source: 'input' | 'loop'): Told[] {
     return [
       ['checkpoints', { id: checkpointId(seq), step: seq, source }],
-      ['values', { messages: langGraphMessages(fold.messages, idOf) }],
+      ['values', { messages: langGraphMessages(fold.messages) }],
     ];
   }
 
@@ -84,7 +70,7 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
 
   /** Opens the message of a call with its first block. */
   function opening(place: { message_id: string; call: number }): Told[] {
-    const id = idOf(place.message_id, place.call);
+    const id = callMessageId(place.message_id, place.call);
     if (openMessage === id) return [];
     openMessage = id;
     return [['messages', { event: 'message-start', role: 'ai', id }]];
@@ -100,7 +86,8 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
         return values(seq, 'input');
       case 'run-start':
         running = true;
-        if (fact.data.kind === 'message') again = new Map();
+        // For a reader nothing has ended; what a call had said begins anew, under the id that it had.
+        if (fact.data.kind === 'recovery') return [];
         return [['lifecycle', { event: 'running', graph_name: GRAPH }]];
       case 'text-start':
       case 'reasoning-start':
@@ -221,14 +208,8 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
   }
 
   function take(event: JournalEvent): NewEvent {
-    const fact = factOf(event);
-    if (fact.type === 'message-reset') {
-      const dropped = fold.current?.parts.slice(fact.data.keep_parts) ?? [];
-      for (const call of new Set(dropped.map((part) => part.call)))
-        again.set(call, (again.get(call) ?? 0) + 1);
-    }
     fold.take(event);
-    return fact;
+    return factOf(event);
   }
 
   return {

@@ -1,7 +1,7 @@
 /** A conversation in LangGraph's words: messages, state, and LangChain's human-in-the-loop payloads in both casings. */
 
 import type { Approval, Message } from '../runtime/events.ts';
-import { callsOf, toolText, userMessageId } from './parts.ts';
+import { callMessageId, callsOf, createUserNames, resultMessageId, toolText } from './parts.ts';
 
 /** The one graph that is told of, and the id that it has as an assistant. */
 export const GRAPH = 'outreach';
@@ -25,28 +25,17 @@ export interface LangGraphInterrupt {
   value: Record<string, unknown>;
 }
 
-/** The id of what one call of the model said. */
-export function aiMessageId(messageId: string, call: number): string {
-  return `${messageId}-${call}`;
-}
-
-export function toolMessageId(toolCallId: string): string {
-  return `${toolCallId}-result`;
-}
-
 /** Our messages as LangChain's; `idOf` names what a call of the model said. */
 export function langGraphMessages(
   messages: readonly Message[],
-  idOf: (messageId: string, call: number) => string = aiMessageId,
+  idOf: (messageId: string, call: number) => string = callMessageId,
 ): LangGraphMessage[] {
-  const taken = new Set<string>();
+  const nameOf = createUserNames();
   return messages.flatMap((message): LangGraphMessage[] => {
     if (message.role === 'assistant') return answerMessages(message, idOf);
     if (message.role !== 'user') return [];
-    const own = userMessageId(message);
-    const id = taken.has(own) ? message.id : own;
-    taken.add(id);
-    return [{ type: 'human', id, content: message.content, additional_kwargs: {}, response_metadata: {} }];
+    const words = { content: message.content, additional_kwargs: {}, response_metadata: {} };
+    return [{ type: 'human', id: nameOf(message), ...words }];
   });
 }
 
@@ -75,7 +64,7 @@ function answerMessages(
       .map(
         (tool): LangGraphMessage => ({
           type: 'tool',
-          id: toolMessageId(tool.tool_call_id),
+          id: resultMessageId(tool.tool_call_id),
           tool_call_id: tool.tool_call_id,
           name: tool.name,
           content: toolText(tool),

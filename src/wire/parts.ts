@@ -39,10 +39,25 @@ export function factOf(event: JournalEvent): NewEvent {
   return { type: event.type, data: event.data } as NewEvent;
 }
 
-/** The id of a user's message: the client's own where it gave one. */
-export function userMessageId(message: Message): string {
-  const { client_message_id: own } = message.metadata;
-  return typeof own === 'string' && own !== '' ? own : message.id;
+/** Names users' messages: by the client's own name where it gave one, and no name twice, as two tabs may count alike. */
+export function createUserNames(): (message: Message) => string {
+  const taken = new Set<string>();
+  return (message) => {
+    const { client_message_id: own } = message.metadata;
+    const name = typeof own === 'string' && own !== '' && !taken.has(own) ? own : message.id;
+    taken.add(name);
+    return name;
+  };
+}
+
+/** The id of what one call of the model said, for protocols in which each call is a message. */
+export function callMessageId(messageId: string, call: number): string {
+  return `${messageId}-${call}`;
+}
+
+/** The id of a call's result as a message. */
+export function resultMessageId(toolCallId: string): string {
+  return `${toolCallId}-result`;
 }
 
 /**
@@ -121,7 +136,7 @@ export function createFold(standing: readonly Message[], turnId: string | null):
         const { message_id: id, thread_id } = fact.data;
         current = messages.find((message) => message.id === id) ?? null;
         if (current === null) {
-          current = emptyAnswer(id, thread_id, event.turn_id, event.at);
+          current = emptyAnswer({ id, thread_id, turn_id: event.turn_id, created_at: event.at });
           messages.push(current);
         }
       }
@@ -132,18 +147,9 @@ export function createFold(standing: readonly Message[], turnId: string | null):
   };
 }
 
-function emptyAnswer(id: string, threadId: string, turnId: string, at: string): Message {
-  return {
-    id,
-    thread_id: threadId,
-    turn_id: turnId,
-    role: 'assistant',
-    status: 'partial',
-    content: '',
-    parts: [],
-    metadata: {},
-    created_at: at,
-  };
+/** The assistant's message of a turn that has said nothing yet. */
+export function emptyAnswer(place: Pick<Message, 'id' | 'thread_id' | 'turn_id' | 'created_at'>): Message {
+  return { ...place, role: 'assistant', status: 'partial', content: '', parts: [], metadata: {} };
 }
 
 /** The cards that wait in these messages, oldest first. */

@@ -13,7 +13,7 @@ export interface Page<Value> {
   close(): void;
 }
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 40_000;
 
 /** Gives this test file a window, for as long as it runs: React still looks for one after the last unmount. */
 export function openWindow(): void {

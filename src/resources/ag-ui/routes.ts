@@ -1,33 +1,22 @@
 /** The AG-UI door: a run is one POST, whose stream begins, joins or tells a turn of our own journal. */
 
-import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { ServiceError } from '../../errors.ts';
 import { type Answer, type Route, route } from '../../http/route.ts';
-import { EVENT_STREAM_HEADERS } from '../../http/sse.ts';
-import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { type AgUiTeller, createAgUiTeller } from '../../wire/ag-ui.ts';
 import type { AnswerCards } from '../chat/answers.ts';
 import { type Chat, endsTurnStream } from '../chat/chat.ts';
-import type { ReadStanding, Standing } from '../chat/standing.ts';
+import type { Standing } from '../chat/standing.ts';
+import { type Door, saidBefore, told, type Visitor } from '../external-threads/door.ts';
 import type { ExternalThreads } from '../external-threads/external-threads.ts';
-import {
-  AG_UI_BODY_LIMIT,
-  type AgUiBody,
-  agUiBody,
-  agUiParams,
-  answersOf,
-  type NewWords,
-  wordsOf,
-} from './schema.ts';
+import { faulty, HISTORY_BODY_LIMIT, type NewWords } from '../external-threads/words.ts';
+import { type AgUiBody, agUiBody, answersOf, wordsOf } from './schema.ts';
 
 export interface AgUiRouteNeeds {
   chat: Chat;
   answerCards: AnswerCards;
-  readStanding: ReadStanding;
+  door: Door;
   threads: ExternalThreads;
-  streams: Streams;
 }
 
 /** What this door can do, in the words of AG-UI's `AgentCapabilities`. */
@@ -38,13 +27,7 @@ const CAPABILITIES = {
   humanInTheLoop: { supported: true, approvals: true, interrupts: true, approveWithEdits: true },
 };
 
-export function createAgUiRoutes({
-  chat,
-  answerCards,
-  readStanding,
-  threads,
-  streams,
-}: AgUiRouteNeeds): Route[] {
+export function createAgUiRoutes({ chat, answerCards, door, threads }: AgUiRouteNeeds): Route[] {
   /** Does what the request asks for; answers the turn to be told, or null where only the state is. */
   async function act(
     caller: Caller,
@@ -55,16 +38,11 @@ export function createAgUiRoutes({
     const { threadId, live, pending } = standing;
     const resume = body.resume ?? [];
     const givenUp = resume.length > 0 && resume.every((entry) => entry.status === 'cancelled');
-    const said = words === null ? undefined : standing.messages.find((message) => saysSo(message, words));
-    if (words !== null && said === undefined) {
-      if (resume.length > 0 && !givenUp) {
-        throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-          details: [
-            { loc: ['body', 'resume'], msg: 'Send a message or a resume, not both.', type: 'custom' },
-          ],
-        });
-      }
-      return begin(caller, threadId, words, body.runId, givenUp);
+    const said = words === null ? null : saidBefore(standing, words);
+    const key = `ag-ui ${threadId} ${body.runId}`;
+    if (words !== null && said === null) {
+      if (resume.length > 0 && !givenUp) throw faulty(['resume'], 'Send a message or a resume, not both.');
+      return (await door.say(caller, threadId, words, { supersede: givenUp, key })).turnId;
     }
     if (givenUp && pending.length > 0) {
       const { turn_id } = await chat.cancel(caller, threadId, undefined);
@@ -76,61 +54,34 @@ export function createAgUiRoutes({
     }
     if (live?.status === 'running') return live.turnId;
     // A message whose turn came to nothing is sent again, under the name it had.
-    if (words !== null && said !== undefined && live === null && cameToNothing(standing, said.turn_id)) {
-      return begin(caller, threadId, words, body.runId, false);
+    if (words !== null && said !== null && live === null && cameToNothing(standing, said.turn_id)) {
+      return (await door.say(caller, threadId, words, { supersede: false, key })).turnId;
     }
     return null;
   }
 
-  async function begin(
-    caller: Caller,
-    threadId: string,
-    words: NewWords,
-    runId: string,
-    supersede: boolean,
-  ): Promise<string> {
-    const message = {
-      thread_id: threadId,
-      message: words.text,
-      client_message_id: words.id,
-      on_pending: supersede ? ('supersede' as const) : ('refuse' as const),
-    };
-    const begun = await chat.send(caller, message, `ag-ui ${threadId} ${runId}`);
-    return begun.turnId;
-  }
-
-  async function run(caller: Caller, body: AgUiBody, gone: AbortSignal): Promise<Answer> {
+  async function run(visitor: Visitor, body: AgUiBody): Promise<Answer> {
+    const { caller } = visitor;
     const words = wordsOf(body);
-    if (words?.text.trim() === '') {
-      throw new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-        details: [{ loc: ['body', 'messages'], msg: 'The last message is empty.', type: 'missing' }],
-      });
-    }
     const known = await threads.find(caller, body.threadId);
-    if (known === null && words === null) return told(tellerOf(body, null, []), {});
+    if (known === null && words === null) return told(tellerOf(body, null, []).sync(), {});
     const threadId = known ?? (await threads.open(caller, body.threadId));
-    const standing = await readStanding(caller, threadId);
-    try {
+    return door.visit(visitor, threadId, async (standing, follow) => {
       const turnId = await act(caller, body, words, standing);
-      const headers = { 'x-thread-id': threadId, ...(turnId === null ? {} : { 'x-turn-id': turnId }) };
       const teller = tellerOf(body, turnId, standing.messages);
-      if (turnId === null) {
-        standing.reader.close();
-        return told(teller, headers);
-      }
-      const { live, reader } = standing;
+      if (turnId === null) return told(teller.sync(), { 'x-thread-id': threadId });
+      const { live } = standing;
       const joins = live?.status === 'running' && live.turnId === turnId;
-      return streams(caller, gone, headers, {
-        reader,
-        prelude: joins ? teller.join(live) : teller.begin(),
-        frame: teller.frame,
-        until: (event) => endsTurnStream(event, turnId),
-        farewell: teller.farewell(),
-      });
-    } catch (error) {
-      standing.reader.close();
-      throw error;
-    }
+      return follow(
+        { 'x-thread-id': threadId, 'x-turn-id': turnId },
+        {
+          prelude: joins ? teller.join(live) : teller.begin(),
+          frame: teller.frame,
+          until: (event) => endsTurnStream(event, turnId),
+          farewell: teller.farewell(),
+        },
+      );
+    });
   }
 
   return [
@@ -143,10 +94,10 @@ export function createAgUiRoutes({
         'Run the agent over AG-UI: a new message, a resume, or nothing new to join and to see the state',
       access: 'agent:chat',
       body: agUiBody,
-      bodyLimit: AG_UI_BODY_LIMIT,
+      bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: 'event-stream' },
-      handle: ({ caller, body, gone }) => run(caller, body, gone),
+      handle: ({ caller, body, gone }) => run({ caller, gone }, body),
     }),
     route({
       method: 'GET',
@@ -158,41 +109,13 @@ export function createAgUiRoutes({
       answers: { 200: z.record(z.string(), z.unknown()) },
       handle: async () => ({ status: 200, body: CAPABILITIES }),
     }),
-    route({
-      method: 'POST',
-      path: '/api/v1/agent/ag-ui/{thread_id}/stop',
-      operation: 'stopAgUi',
-      tag: 'ag-ui',
-      summary: 'Cancel the live turn of a thread, which leaving its stream does not',
-      access: 'agent:chat',
-      params: agUiParams,
-      answers: { 202: z.object({ turn_id: z.uuid().nullable(), status: z.string() }) },
-      async handle({ caller, params }) {
-        const threadId = await threads.get(caller, params.thread_id);
-        return { status: 202, body: await chat.cancel(caller, threadId, undefined) };
-      },
-    }),
+    door.stopRoute('ag-ui', 'stopAgUi'),
   ];
 }
 
 function tellerOf(body: AgUiBody, turnId: string | null, messages: Standing['messages']): AgUiTeller {
   const { threadId, runId } = body;
   return createAgUiTeller({ threadId, runId, legacy: body.protocolVersion === undefined, turnId, messages });
-}
-
-/** A run in which nothing happens but that the state is told. */
-function told(teller: AgUiTeller, headers: Record<string, string>): Answer {
-  return {
-    status: 200,
-    stream: Readable.from([teller.sync()]),
-    headers: { ...EVENT_STREAM_HEADERS, ...headers },
-  };
-}
-
-function saysSo(message: Standing['messages'][number], words: NewWords): boolean {
-  return (
-    message.role === 'user' && (message.id === words.id || message.metadata.client_message_id === words.id)
-  );
 }
 
 /** Whether the turn ended without an answer: it failed or was cancelled. */

@@ -1,24 +1,21 @@
 /** What the AI SDK's chat transport sends: of it only the new words and the answers to cards are taken. */
 
 import { z } from 'zod';
-import { ServiceError } from '../../errors.ts';
+import { reason } from '../approvals/schema.ts';
 import type { CardAnswer } from '../chat/answers.ts';
 import { externalId } from '../external-threads/external-threads.ts';
-import { line } from '../text.ts';
-
-/** Clients send their whole history, of which all but the end is dropped. */
-export const AI_SDK_BODY_LIMIT = 8 * 1024 * 1024;
+import { faulty, HISTORY_LENGTH, type NewWords, readWords } from '../external-threads/words.ts';
 
 const uiMessage = z.looseObject({
   id: z.string(),
   role: z.string(),
-  parts: z.array(z.looseObject({ type: z.string() })).max(10_000),
+  parts: z.array(z.looseObject({ type: z.string() })).max(HISTORY_LENGTH),
 });
 type SentMessage = z.output<typeof uiMessage>;
 
 export const aiSdkBody = z.looseObject({
   id: externalId,
-  messages: z.array(uiMessage).max(10_000).optional(),
+  messages: z.array(uiMessage).max(HISTORY_LENGTH).optional(),
   /** Pages that send the last message only. */
   message: uiMessage.optional(),
   trigger: z.enum(['submit-message', 'regenerate-message']).default('submit-message'),
@@ -26,27 +23,14 @@ export const aiSdkBody = z.looseObject({
 });
 export type AiSdkBody = z.output<typeof aiSdkBody>;
 
-export const aiSdkParams = z.object({ thread_id: externalId });
-
-export interface NewWords {
-  id: string;
-  text: string;
-}
-
 /** The user's message that ends what was sent; null where it ends with an answer's. Throws `VALIDATION_ERROR`. */
 export function wordsOf(body: AiSdkBody): NewWords | null {
   const last = body.message ?? body.messages?.at(-1);
   if (last === undefined) throw faulty(['messages'], 'Send the messages, or the last message.');
   if (last.role !== 'user') return null;
-  const id = line.min(1).max(100).safeParse(last.id);
-  if (!id.success) throw faulty(['messages', 'id'], 'A message id may have at most 100 characters.');
-  if (last.parts.some((part) => part.type === 'file'))
-    throw faulty(['messages', 'parts'], 'A message can hold text only; import files as datasets.');
-  const text = last.parts
-    .flatMap((part) => (part.type === 'text' && typeof part.text === 'string' ? [part.text] : []))
-    .join('\n');
-  if (text.trim() === '') throw faulty(['messages', 'parts'], 'The last message is empty.');
-  return { id: id.data, text };
+  const content = last.parts.filter(({ type }) => type === 'text' || type === 'file');
+  const place = body.message === undefined ? ['messages', (body.messages?.length ?? 1) - 1] : ['message'];
+  return readWords({ id: last.id, content }, place);
 }
 
 const answered = z.looseObject({
@@ -54,7 +38,7 @@ const answered = z.looseObject({
   approval: z.object({
     id: z.uuid(),
     approved: z.boolean(),
-    reason: z.string().max(2000).optional(),
+    reason,
   }),
 });
 
@@ -67,11 +51,5 @@ export function answersOf(body: AiSdkBody): CardAnswer[] {
     if (!found.success) return [];
     const { id: approvalId, approved, reason } = found.data.approval;
     return [{ approvalId, decision: approved ? 'approve' : 'reject', reason }];
-  });
-}
-
-export function faulty(loc: string[], msg: string): ServiceError {
-  return new ServiceError('VALIDATION_ERROR', 'The request failed validation', {
-    details: [{ loc: ['body', ...loc], msg, type: 'unsupported' }],
   });
 }

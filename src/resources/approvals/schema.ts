@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { DECISIONS } from '../../runtime/events.ts';
 import { isStorableJson, text } from '../text.ts';
 
-const reason = text.max(2000).optional();
-const argsHash = z
+export const reason = text.max(2000).optional();
+export const argsHash = z
   .string()
   .regex(/^[0-9a-f]{64}$/, 'Echo the args_hash of the card, or of the preview of your edit.');
 
-const args = z
+export const args = z
   .record(z.string(), z.unknown())
   .refine(isStorableJson, 'The arguments hold a character that cannot be kept.');
 

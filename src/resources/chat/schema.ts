@@ -8,11 +8,14 @@ import { isStorableJson, line, text } from '../text.ts';
 /** Bytes of JSON that a page may send along. */
 const PAGE_CONTEXT_LIMIT = 16 * 1024;
 
+export const messageText = text.max(10_000, 'A message may have at most 10,000 characters.');
+export const clientMessageId = line.min(1).max(100);
+
 export const chatBody = z
   .strictObject({
     thread_id: z.uuid().nullish(),
-    message: text.max(10_000, 'A message may have at most 10,000 characters.').default(''),
-    client_message_id: line.min(1).max(100).optional(),
+    message: messageText.default(''),
+    client_message_id: clientMessageId.optional(),
     page_context: z
       .record(z.string(), z.unknown())
       .refine(isStorableJson, {

@@ -4,7 +4,7 @@ import type { Caller } from '../../runtime/caller.ts';
 import type { Approval, JournalEvent, Message, TurnStatus } from '../../runtime/events.ts';
 import type { Journal, Reader } from '../../runtime/journal.ts';
 import { applyEvent, contentOf } from '../../runtime/reply.ts';
-import { factOf, pendingIn } from '../../wire/parts.ts';
+import { emptyAnswer, factOf, pendingIn } from '../../wire/parts.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 
 /** Messages that are looked at; older ones are left to the conversation's own pages. */
@@ -16,6 +16,8 @@ export interface LiveTurn {
   runId: string;
   messageId: string;
   status: Extract<TurnStatus, 'running' | 'awaiting_approval'>;
+  /** The call of the model that is being told: its end has not come. */
+  callOpen: number | null;
   /** Index of the text or reasoning part that is being told. */
   open: number | null;
   /** Calls whose arguments are still being told. */
@@ -65,6 +67,7 @@ export function createStanding({
               runId: row.active_run.run_id,
               messageId: row.active_run.message_id,
               status: row.active_run.status === 'running' ? 'running' : 'awaiting_approval',
+              callOpen: null,
               open: null,
               argsOpen: new Set(),
             },
@@ -87,6 +90,9 @@ export function createStanding({
   };
 }
 
+/** A call that somebody made by name has no end of its own: its result shows that it was told. */
+const ENDS_CALL = new Set(['call-end', 'tool-end', 'message-reset', 'run-end']);
+
 /** Brings the standing up to an event. */
 function follow(standing: Standing, event: JournalEvent): void {
   standing.seq = event.seq;
@@ -102,6 +108,7 @@ function follow(standing: Standing, event: JournalEvent): void {
       runId: event.run_id,
       messageId: fact.data.message_id,
       status: 'running',
+      callOpen: null,
       open: null,
       argsOpen: new Set(),
     };
@@ -111,6 +118,10 @@ function follow(standing: Standing, event: JournalEvent): void {
   const message = messageOf(standing, live, event);
   message.parts = applyEvent(message.parts, fact);
   if (fact.type === 'text-start' || fact.type === 'reasoning-start') live.open = fact.data.part;
+  if (fact.type === 'text-start' || fact.type === 'reasoning-start' || fact.type === 'tool-start') {
+    live.callOpen = fact.data.call;
+  }
+  if (ENDS_CALL.has(fact.type)) live.callOpen = null;
   if (fact.type === 'tool-start') live.argsOpen.add(fact.data.tool_call_id);
   if (fact.type === 'tool-args') live.argsOpen.delete(fact.data.tool_call_id);
   if (fact.type === 'text-end' || fact.type === 'reasoning-end' || fact.type === 'message-reset') {
@@ -130,17 +141,12 @@ function follow(standing: Standing, event: JournalEvent): void {
 function messageOf(standing: Standing, live: LiveTurn, event: JournalEvent): Message {
   const found = standing.messages.find(({ id }) => id === live.messageId);
   if (found !== undefined) return found;
-  const message: Message = {
+  const message = emptyAnswer({
     id: live.messageId,
     thread_id: standing.threadId,
     turn_id: live.turnId,
-    role: 'assistant',
-    status: 'partial',
-    content: '',
-    parts: [],
-    metadata: {},
     created_at: event.at,
-  };
+  });
   standing.messages.push(message);
   return message;
 }

@@ -4,14 +4,16 @@ import { ServiceError } from '../../errors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { AnswerCards } from '../chat/answers.ts';
 import type { Chat } from '../chat/chat.ts';
-import type { ReadStanding, Standing } from '../chat/standing.ts';
+import type { Standing } from '../chat/standing.ts';
+import { type Door, saidBefore } from '../external-threads/door.ts';
+import { faulty, type NewWords } from '../external-threads/words.ts';
 import type { Runs } from './runs.ts';
-import { answersOf, faulty, type NewWords, wordsOf } from './schema.ts';
+import { answersOf, wordsOf } from './schema.ts';
 
 export interface BeginNeeds {
   chat: Chat;
   answerCards: AnswerCards;
-  readStanding: ReadStanding;
+  door: Door;
   runs: Runs;
 }
 
@@ -31,10 +33,10 @@ export interface Begun {
 
 export type BeginRun = ReturnType<typeof createBeginRun>;
 
-export function createBeginRun({ chat, answerCards, readStanding, runs }: BeginNeeds) {
+export function createBeginRun({ chat, answerCards, door, runs }: BeginNeeds) {
   /** Does what is asked, in the caller's own conversation. Throws the refusals of a message and of a decision. */
   return async (caller: Caller, threadId: string, asked: Asked, gone: AbortSignal): Promise<Begun> => {
-    let standing = await standingOf(caller, threadId);
+    let standing = await door.look(caller, threadId);
     const { seq } = standing;
     if (asked.resume !== undefined && asked.resume !== null) {
       const begun = await answerCards(caller, threadId, answersOf(asked.resume, standing.pending));
@@ -44,46 +46,32 @@ export function createBeginRun({ chat, answerCards, readStanding, runs }: BeginN
       if (asked.goto !== '__end__') throw faulty(['command', 'goto'], 'Only "__end__" can be gone to.');
       const live = liveOf(standing);
       await chat.cancel(caller, threadId, live.turnId);
-      return { turnId: live.turnId, runId: await lastRunOf(caller, threadId, live.turnId), seq };
+      const { runId } = await runs.lastOf(caller, threadId, live.turnId);
+      return { turnId: live.turnId, runId, seq };
     }
-    const words = wordsOf(asked.input) ?? lastWords(standing);
-    if (words === null) throw faulty(['input'], 'There is neither a message nor a resume in it.');
-    const repeated = saidBefore(standing, words);
-    if (repeated !== null) {
-      return { turnId: repeated, runId: await lastRunOf(caller, threadId, repeated), seq };
+    const words = asked.input == null ? lastWords(standing) : wordsOf(asked.input);
+    const said = saidBefore(standing, words);
+    if (said !== null) {
+      const { turnId, runId } = await runs.lastOf(caller, threadId, said.turn_id);
+      return { turnId, runId, seq };
     }
     const takesOver = asked.strategy === 'interrupt' || asked.strategy === 'rollback';
-    if (takesOver && standing.live?.status === 'running') {
-      await chat.cancel(caller, threadId, standing.live.turnId);
-      await chat.outcome(caller, { threadId, ...standing.live, firstSeq: standing.seq + 1 }, gone);
-      standing = await standingOf(caller, threadId);
+    if (standing.live?.status === 'running') {
+      if (asked.strategy === 'enqueue') {
+        throw new ServiceError(
+          'TURN_RUNNING',
+          'Runs are not queued: send it when the one at work has ended.',
+        );
+      }
+      if (takesOver) {
+        await chat.cancel(caller, threadId, standing.live.turnId);
+        await chat.outcome(caller, { threadId, ...standing.live, firstSeq: standing.seq + 1 }, gone);
+        standing = await door.look(caller, threadId);
+      }
     }
-    const begun = await chat.send(
-      caller,
-      {
-        thread_id: threadId,
-        message: words.text,
-        ...(words.id === null ? {} : { client_message_id: words.id }),
-        on_pending: takesOver ? 'supersede' : 'refuse',
-      },
-      undefined,
-    );
+    const begun = await door.say(caller, threadId, words, { supersede: takesOver });
     return { turnId: begun.turnId, runId: begun.runId, seq: standing.seq };
   };
-
-  async function standingOf(caller: Caller, threadId: string): Promise<Standing> {
-    const standing = await readStanding(caller, threadId);
-    standing.reader.close();
-    return standing;
-  }
-
-  async function lastRunOf(caller: Caller, threadId: string, turnId: string): Promise<string> {
-    const found = (await runs.list(caller, threadId, { limit: 100, offset: 0 })).find(
-      (run) => run.turnId === turnId,
-    );
-    if (found === undefined) throw new ServiceError('NOT_FOUND', 'There is no such run.');
-    return found.runId;
-  }
 }
 
 function liveOf({ live }: Standing): { turnId: string; runId: string } {
@@ -92,17 +80,8 @@ function liveOf({ live }: Standing): { turnId: string; runId: string } {
 }
 
 /** A run without any input asks for another answer to the last words. */
-function lastWords({ messages }: Standing): NewWords | null {
+function lastWords({ messages }: Standing): NewWords {
   const last = messages.findLast(({ role }) => role === 'user');
-  return last === undefined ? null : { id: null, text: last.content };
-}
-
-/** The turn that this very message began, for clients that repeat a request whose answer they lost. */
-function saidBefore({ messages }: Standing, words: NewWords): string | null {
-  if (words.id === null) return null;
-  const said = messages.findLast(
-    ({ role, metadata, content }) =>
-      role === 'user' && metadata.client_message_id === words.id && content === words.text,
-  );
-  return said?.turn_id ?? null;
+  if (last === undefined) throw faulty(['input'], 'There is neither a message nor a resume in it.');
+  return { id: null, text: last.content };
 }

@@ -5,29 +5,28 @@ import { ServiceError } from '../../errors.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
-import type { JournalEvent } from '../../runtime/events.ts';
-import type { Reader } from '../../runtime/journal.ts';
-import { GRAPH, threadState } from '../../wire/langgraph.ts';
+import { GRAPH } from '../../wire/langgraph.ts';
 import { createThreadTeller, protocolSeq } from '../../wire/langgraph-v2.ts';
 import type { Chat } from '../chat/chat.ts';
-import type { ReadStanding } from '../chat/standing.ts';
+import type { Door } from '../external-threads/door.ts';
 import type { ExternalThreads } from '../external-threads/external-threads.ts';
+import { faulty, HISTORY_BODY_LIMIT } from '../external-threads/words.ts';
 import type { BeginRun } from './begin.ts';
+import { readPast } from './past.ts';
 import type { Runs } from './runs.ts';
 import {
   commandBody,
   eventsBody,
-  faulty,
-  LANG_GRAPH_BODY_LIMIT,
   requireAssistant,
   respondParams,
   runStartParams,
   threadParams,
 } from './schema.ts';
+import { stateView } from './views.ts';
 
 export interface ProtocolRouteNeeds {
   chat: Chat;
-  readStanding: ReadStanding;
+  door: Door;
   threads: ExternalThreads;
   streams: Streams;
   runs: Runs;
@@ -57,7 +56,7 @@ interface Reply {
 }
 
 export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
-  const { chat, readStanding, threads, streams, runs, beginRun } = needs;
+  const { chat, door, threads, streams, runs, beginRun } = needs;
 
   const commands: Record<string, (command: Command) => Promise<Reply>> = {
     async 'run.start'({ caller, name, params, gone }) {
@@ -81,33 +80,17 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
     },
 
     async 'state.get'({ caller, name }) {
-      const threadId = await threads.get(caller, name);
-      const standing = await readStanding(caller, threadId);
-      standing.reader.close();
-      const { messages, pending, seq, updatedAt: createdAt, live } = standing;
-      const running = live?.status === 'running';
-      const state = threadState({ threadId: name, messages, pending, running, seq, createdAt });
-      return { result: { values: state.values, checkpoint: { id: state.checkpoint.checkpoint_id } }, seq };
+      const standing = await door.look(caller, await threads.get(caller, name));
+      const { values, checkpoint } = stateView(name, standing);
+      return { result: { values, checkpoint: { id: checkpoint.checkpoint_id } }, seq: standing.seq };
     },
 
     async 'agent.getTree'({ caller, name }) {
-      const standing = await readStanding(caller, await threads.get(caller, name));
-      standing.reader.close();
-      const { live, seq } = standing;
+      const { live, seq } = await door.look(caller, await threads.get(caller, name));
       const status = live === null ? 'completed' : live.status === 'running' ? 'running' : 'interrupted';
       return { result: { tree: { namespace: [], status, graph_name: GRAPH } }, seq };
     },
   };
-
-  /** All that a reader holds now. */
-  async function drain(reader: Reader): Promise<JournalEvent[]> {
-    const all: JournalEvent[] = [];
-    for (;;) {
-      const events = await reader.next(500);
-      if (events.length === 0) return all;
-      all.push(...events);
-    }
-  }
 
   return [
     route({
@@ -119,7 +102,7 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
       access: 'agent:chat',
       params: threadParams,
       body: commandBody,
-      bodyLimit: LANG_GRAPH_BODY_LIMIT,
+      bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: z.looseObject({ type: z.enum(['success', 'error']) }) },
       async handle({ caller, params, body, gone }) {
@@ -153,34 +136,27 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
       async handle({ caller, params, body, gone }) {
         const threadId = await threads.get(caller, params.thread_id);
         const [last] = await runs.list(caller, threadId, { limit: 1, offset: 0 });
-        const standing = await readStanding(caller, threadId);
-        standing.reader.close();
+        const standing = await door.look(caller, threadId);
+        const place = { threadId, turnId: last?.turnId ?? '', runId: last?.runId ?? '' };
         const firstSeq = last?.turnFrom ?? standing.seq + 1;
-        const place = { threadId, turnId: last?.turnId ?? '', runId: last?.runId ?? '', firstSeq };
-        const reader = chat.reader(caller, place);
-        try {
-          const past = await drain(reader);
-          // What was pruned is not told again; the messages hold it.
-          const held = past.some((event) => event.type === 'run-start');
-          const messages = standing.messages.filter(({ turn_id }) => !held || turn_id !== last?.turnId);
-          const root = body.namespaces === undefined || body.namespaces.some((one) => one.length === 0);
-          const channels = new Set(root ? body.channels : []);
-          const teller = createThreadTeller({ channels, since: body.since ?? -1, messages });
-          return streams(
-            caller,
-            gone,
-            { 'x-thread-id': threadId },
-            {
-              reader,
-              prelude: teller.replay(past),
-              frame: teller.frame,
-              until: () => false,
-            },
-          );
-        } catch (error) {
-          reader.close();
-          throw error;
-        }
+        const past = await readPast(chat.reader(caller, { ...place, firstSeq }), Number.MAX_SAFE_INTEGER);
+        // What was pruned is not told again; the messages hold it.
+        const held = past.some((event) => event.type === 'run-start');
+        const messages = standing.messages.filter(({ turn_id }) => !held || turn_id !== last?.turnId);
+        const root = body.namespaces === undefined || body.namespaces.some((one) => one.length === 0);
+        const channels = new Set(root ? body.channels : []);
+        const teller = createThreadTeller({ channels, since: body.since ?? -1, messages });
+        return streams(
+          caller,
+          gone,
+          { 'x-thread-id': threadId },
+          {
+            reader: chat.reader(caller, { ...place, firstSeq: (past.at(-1)?.seq ?? firstSeq - 1) + 1 }),
+            prelude: teller.replay(past),
+            frame: teller.frame,
+            until: () => false,
+          },
+        );
       },
     }),
   ];

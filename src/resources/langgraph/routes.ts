@@ -5,31 +5,24 @@ import { ServiceError } from '../../errors.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
-import {
-  ASSISTANT_ID,
-  GRAPH,
-  langGraphInterrupts,
-  langGraphMessages,
-  type ThreadStatus,
-  threadOf,
-  threadState,
-} from '../../wire/langgraph.ts';
+import { ASSISTANT_ID, GRAPH } from '../../wire/langgraph.ts';
 import type { AnswerCards } from '../chat/answers.ts';
 import type { Chat } from '../chat/chat.ts';
-import type { ReadStanding, Standing } from '../chat/standing.ts';
+import type { Standing } from '../chat/standing.ts';
 import type { Conversations } from '../conversations/conversations.ts';
-import type { Conversation } from '../conversations/schema.ts';
+import type { Door } from '../external-threads/door.ts';
 import type { ExternalThreads } from '../external-threads/external-threads.ts';
 import { createBeginRun } from './begin.ts';
 import { createProtocolRoutes } from './protocol-routes.ts';
 import { createRunRoutes } from './run-routes.ts';
 import type { Runs } from './runs.ts';
 import { ASSISTANTS, createThreadBody, searchThreadsBody, threadParams } from './schema.ts';
+import { listedView, stateView, threadView } from './views.ts';
 
 export interface LangGraphRouteNeeds {
   chat: Chat;
   answerCards: AnswerCards;
-  readStanding: ReadStanding;
+  door: Door;
   conversations: Conversations;
   threads: ExternalThreads;
   streams: Streams;
@@ -42,19 +35,11 @@ const stateAnswer = z.looseObject({ values: z.record(z.string(), z.unknown()), n
 const assistantAnswer = z.looseObject({ assistant_id: z.string(), graph_id: z.string() });
 
 export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
-  const { readStanding, conversations, threads, version } = needs;
+  const { door, conversations, threads, version } = needs;
   const beginRun = createBeginRun(needs);
 
-  async function stand(caller: Caller, name: string): Promise<Standing> {
-    const standing = await readStanding(caller, await threads.get(caller, name));
-    standing.reader.close();
-    return standing;
-  }
-
-  async function stateOf(caller: Caller, threadId: string) {
-    const { messages, pending, seq, updatedAt: createdAt, live } = await stand(caller, threadId);
-    return threadState({ threadId, messages, pending, seq, createdAt, running: live?.status === 'running' });
-  }
+  const look = async (caller: Caller, name: string): Promise<Standing> =>
+    door.look(caller, await threads.get(caller, name));
 
   return [
     ...createRunRoutes({ ...needs, beginRun }),
@@ -118,7 +103,7 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
           }
           await threads.open(caller, name);
         }
-        return { status: 200, body: threadView(name, await stand(caller, name)) };
+        return { status: 200, body: threadView(name, await look(caller, name)) };
       },
     }),
     route({
@@ -140,7 +125,7 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
           caller,
           items.map(({ thread_id }) => thread_id),
         );
-        const found = items.map((item) => listed(item, names.get(item.thread_id) ?? item.thread_id));
+        const found = items.map((item) => listedView(item, names.get(item.thread_id) ?? item.thread_id));
         const wanted = found.filter(({ status }) => body.status == null || body.status === status);
         return { status: 200, body: wanted, headers: { 'x-pagination-total': String(total) } };
       },
@@ -156,7 +141,7 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
       answers: { 200: threadAnswer },
       handle: async ({ caller, params }) => ({
         status: 200,
-        body: threadView(params.thread_id, await stand(caller, params.thread_id)),
+        body: threadView(params.thread_id, await look(caller, params.thread_id)),
       }),
     }),
     route({
@@ -183,7 +168,10 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
       access: 'read',
       params: threadParams,
       answers: { 200: stateAnswer },
-      handle: async ({ caller, params }) => ({ status: 200, body: await stateOf(caller, params.thread_id) }),
+      handle: async ({ caller, params }) => ({
+        status: 200,
+        body: stateView(params.thread_id, await look(caller, params.thread_id)),
+      }),
     }),
     route({
       method: 'POST',
@@ -198,7 +186,7 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
       ownIdempotency: true,
       answers: { 200: z.array(stateAnswer) },
       async handle({ caller, params, body }) {
-        const state = await stateOf(caller, params.thread_id);
+        const state = stateView(params.thread_id, await look(caller, params.thread_id));
         const namespace = body.checkpoint?.checkpoint_ns ?? '';
         return { status: 200, body: body.before == null && namespace === '' ? [state] : [] };
       },
@@ -224,35 +212,4 @@ function isOurs(metadata: Record<string, unknown>): boolean {
   return Object.entries(metadata).every(
     ([name, value]) => (name === 'graph_id' || name === 'assistant_id') && ASSISTANTS.includes(String(value)),
   );
-}
-
-const STATUS: Record<Conversation['status'], ThreadStatus> = {
-  idle: 'idle',
-  running: 'busy',
-  awaiting_approval: 'interrupted',
-};
-
-function threadView(name: string, standing: Standing) {
-  const { messages, pending, live, createdAt, updatedAt } = standing;
-  return threadOf({
-    threadId: name,
-    createdAt,
-    updatedAt,
-    status: STATUS[live?.status ?? 'idle'],
-    values: { messages: langGraphMessages(messages) },
-    interrupts: langGraphInterrupts(pending),
-  });
-}
-
-/** A thread in a list: its title stands where pages look for one, in the first message. */
-function listed(item: Conversation, name: string) {
-  const title = { type: 'human', id: item.thread_id, content: item.title ?? '' };
-  return threadOf({
-    threadId: name,
-    createdAt: item.created_at,
-    updatedAt: item.updated_at,
-    status: STATUS[item.status],
-    values: item.title === null ? {} : { messages: [title] },
-    interrupts: [],
-  });
 }

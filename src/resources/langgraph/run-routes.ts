@@ -1,21 +1,21 @@
 /** Runs over LangGraph's first protocol: made, streamed, joined again by number, waited for, listed and cancelled. */
 
-import { Readable } from 'node:stream';
 import { z } from 'zod';
+import { ServiceError } from '../../errors.ts';
 import { type Answer, type Route, route } from '../../http/route.ts';
-import { EVENT_STREAM_HEADERS } from '../../http/sse.ts';
 import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
-import { langGraphInterrupts, langGraphMessages } from '../../wire/langgraph.ts';
-import { createLangGraphTeller, type LangGraphTeller, type StreamMode } from '../../wire/langgraph-v1.ts';
+import { createLangGraphTeller, type StreamMode } from '../../wire/langgraph-v1.ts';
 import { type Chat, endsTurnStream } from '../chat/chat.ts';
-import type { ReadStanding, Standing } from '../chat/standing.ts';
+import type { Standing } from '../chat/standing.ts';
+import { type Door, told } from '../external-threads/door.ts';
 import type { ExternalThreads } from '../external-threads/external-threads.ts';
+import { HISTORY_BODY_LIMIT } from '../external-threads/words.ts';
 import type { BeginRun, Begun } from './begin.ts';
-import { type Run, type Runs, runShape } from './runs.ts';
+import { readPast } from './past.ts';
+import { type Runs, runShape } from './runs.ts';
 import {
   cancelQuery,
-  LANG_GRAPH_BODY_LIMIT,
   modesOf,
   type RunBody,
   requireAssistant,
@@ -25,10 +25,11 @@ import {
   streamQuery,
   threadParams,
 } from './schema.ts';
+import { valuesView } from './views.ts';
 
 export interface RunRouteNeeds {
   chat: Chat;
-  readStanding: ReadStanding;
+  door: Door;
   threads: ExternalThreads;
   streams: Streams;
   runs: Runs;
@@ -39,7 +40,7 @@ const runAnswer = z.looseObject({ run_id: z.uuid(), thread_id: z.string(), statu
 const valuesAnswer = z.record(z.string(), z.unknown());
 
 export function createRunRoutes(needs: RunRouteNeeds): Route[] {
-  const { chat, readStanding, threads, streams, runs, beginRun } = needs;
+  const { chat, door, threads, streams, runs, beginRun } = needs;
 
   async function begin(
     caller: Caller,
@@ -65,18 +66,19 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
   ): Promise<Answer> {
     const { name, threadId, runId } = place;
     const run = await runs.get(caller, threadId, runId);
-    const standing = await readStanding(caller, threadId);
-    standing.reader.close();
+    const standing = await door.look(caller, threadId);
     const headers = { ...placeHeaders(name, runId, modes), 'x-thread-id': threadId, 'x-turn-id': run.turnId };
-    const told = { threadId: name, runId, turnId: run.turnId, modes };
+    const needed = { threadId: name, runId, turnId: run.turnId, modes };
     if (run.from === null) {
-      const teller = createLangGraphTeller({ ...told, messages: upTo(standing, run.turnId, true) });
-      const stream = Readable.from([teller.begin() + teller.state()]);
-      return { status: 200, stream, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
+      const teller = createLangGraphTeller({ ...needed, messages: upTo(standing, run.turnId, true) });
+      return told(teller.begin() + teller.state(), headers);
     }
-    const teller = createLangGraphTeller({ ...told, messages: upTo(standing, run.turnId, false) });
+    const teller = createLangGraphTeller({ ...needed, messages: upTo(standing, run.turnId, false) });
     const cursor = Math.max(run.from - 1, after ?? 0);
-    await catchUp(caller, threadId, run, teller, cursor);
+    const { turnId, turnFrom } = run;
+    // What the turn told until then the client has had, but what comes builds on it.
+    const past = chat.reader(caller, { threadId, turnId, runId, firstSeq: turnFrom });
+    for (const event of await readPast(past, cursor)) teller.take(event);
     return streams(caller, gone, headers, {
       reader: chat.reader(caller, { threadId, turnId: run.turnId, runId, firstSeq: cursor + 1 }),
       prelude: teller.begin(),
@@ -89,48 +91,18 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
     });
   }
 
-  /** What the turn told until then: the client has had it, but what comes builds on it. */
-  async function catchUp(
-    caller: Caller,
-    threadId: string,
-    run: Run,
-    teller: LangGraphTeller,
-    cursor: number,
-  ): Promise<void> {
-    const { turnId, runId, turnFrom } = run;
-    const reader = chat.reader(caller, { threadId, turnId, runId, firstSeq: turnFrom });
-    try {
-      for (;;) {
-        const events = await reader.next(500);
-        for (const event of events) {
-          if (event.seq > cursor) return;
-          teller.take(event);
-        }
-        if (events.length === 0) return;
-      }
-    } finally {
-      reader.close();
-    }
-  }
-
-  /** The state at the end of a run, as `wait` and `join` answer it. */
+  /** The state at the end of a run, as `wait` and `join` answer it. Throws `DRAINING` where it goes on elsewhere. */
   async function valuesAfter(
     caller: Caller,
     threadId: string,
-    begun: Begun,
+    { turnId, runId, seq }: Begun,
     gone: AbortSignal,
   ): Promise<unknown> {
-    const { turnId, runId, seq } = begun;
     const outcome = await chat.outcome(caller, { threadId, turnId, runId, firstSeq: seq + 1 }, gone);
-    const standing = await readStanding(caller, threadId);
-    standing.reader.close();
-    const interrupts = langGraphInterrupts(standing.pending);
-    const fault = outcome?.error ?? null;
-    return {
-      messages: langGraphMessages(standing.messages),
-      ...(interrupts.length === 0 ? {} : { __interrupt__: interrupts }),
-      ...(fault === null ? {} : { __error__: { error: fault.code, message: fault.message } }),
-    };
+    if (outcome === null && !gone.aborted) {
+      throw new ServiceError('DRAINING', 'This process is leaving and the run goes on: join it again.');
+    }
+    return valuesView(await door.look(caller, threadId), outcome?.error ?? null);
   }
 
   return [
@@ -143,13 +115,14 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
       access: 'agent:chat',
       params: threadParams,
       body: runBody,
-      bodyLimit: LANG_GRAPH_BODY_LIMIT,
+      bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: 'event-stream' },
       async handle({ caller, params, body, gone }) {
         const name = params.thread_id;
+        const modes = modesOf(body.stream_mode);
         const { threadId, begun } = await begin(caller, name, body, gone);
-        return follow(caller, gone, { name, threadId, runId: begun.runId }, modesOf(body.stream_mode), null);
+        return follow(caller, gone, { name, threadId, runId: begun.runId }, modes, null);
       },
     }),
     route({
@@ -185,7 +158,7 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
       access: 'agent:chat',
       params: threadParams,
       body: runBody,
-      bodyLimit: LANG_GRAPH_BODY_LIMIT,
+      bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: valuesAnswer },
       async handle({ caller, params, body, gone }) {
@@ -203,7 +176,7 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
       access: 'agent:chat',
       params: threadParams,
       body: runBody,
-      bodyLimit: LANG_GRAPH_BODY_LIMIT,
+      bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: runAnswer },
       async handle({ caller, params, body, gone }) {
@@ -260,8 +233,7 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
         const threadId = await threads.get(caller, params.thread_id);
         const run = await runs.get(caller, threadId, params.run_id);
         const begun = { turnId: run.turnId, runId: run.runId, seq: (run.from ?? run.turnFrom) - 1 };
-        const state = run.from === null ? { ...begun, seq: run.turnFrom - 1 } : begun;
-        return { status: 200, body: await valuesAfter(caller, threadId, state, gone) };
+        return { status: 200, body: await valuesAfter(caller, threadId, begun, gone) };
       },
     }),
     route({

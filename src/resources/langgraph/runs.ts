@@ -20,6 +20,11 @@ export interface Run {
   from: number | null;
 }
 
+interface Page {
+  limit: number;
+  offset: number;
+}
+
 interface RunRow {
   turn_id: string;
   run_id: string;
@@ -45,27 +50,42 @@ select t.id as turn_id, $2::uuid as run_id, t.status as turn_status, t.first_seq
 
 const LIST = `
 select t.id as turn_id, t.run_id, t.status as turn_status, null as ended, t.first_seq, null as run_from, t.created_at
-  from turns t where t.conversation_id = $1 order by t.first_seq desc limit $2 offset $3`;
+  from turns t where t.conversation_id = $1 and ($4::uuid is null or t.id = $4)
+ order by t.first_seq desc limit $2 offset $3`;
 
 export function createRuns({ appPool }: { appPool: pg.Pool }) {
+  async function list(caller: Caller, threadId: string, page: Page, turnId: string | null): Promise<Run[]> {
+    const { rows } = await transact(appPool, caller.workspaceId, (client) =>
+      client.query<RunRow>(LIST, [threadId, page.limit, page.offset, turnId]),
+    );
+    return rows.map(toRun);
+  }
+
   return {
     /** One run of the caller's conversation; throws `NOT_FOUND`. */
     async get(caller: Caller, threadId: string, runId: string): Promise<Run> {
       const { rows } = await transact(appPool, caller.workspaceId, (client) =>
         client.query<RunRow>(FIND, [threadId, runId]),
       );
-      if (rows[0] === undefined) throw new ServiceError('NOT_FOUND', 'There is no such run.');
+      if (rows[0] === undefined) throw noRun();
       return toRun(rows[0]);
     },
 
     /** The last run of each turn, newest first. */
-    async list(caller: Caller, threadId: string, page: { limit: number; offset: number }): Promise<Run[]> {
-      const { rows } = await transact(appPool, caller.workspaceId, (client) =>
-        client.query<RunRow>(LIST, [threadId, page.limit, page.offset]),
-      );
-      return rows.map(toRun);
+    list: (caller: Caller, threadId: string, page: Page): Promise<Run[]> =>
+      list(caller, threadId, page, null),
+
+    /** The last run of a turn of this conversation; throws `NOT_FOUND`. */
+    async lastOf(caller: Caller, threadId: string, turnId: string): Promise<Run> {
+      const [run] = await list(caller, threadId, { limit: 1, offset: 0 }, turnId);
+      if (run === undefined) throw noRun();
+      return run;
     },
   };
+}
+
+function noRun(): ServiceError {
+  return new ServiceError('NOT_FOUND', 'There is no such run.');
 }
 
 function toRun(row: RunRow): Run {

@@ -5,14 +5,13 @@ import { ServiceError } from '../../errors.ts';
 import { type Approval, DECISIONS } from '../../runtime/events.ts';
 import { ASSISTANT_ID, GRAPH, interruptId } from '../../wire/langgraph.ts';
 import { STREAM_MODES, type StreamMode } from '../../wire/langgraph-v1.ts';
+import { argsHash, args as editedArgs, reason } from '../approvals/schema.ts';
 import type { CardAnswer } from '../chat/answers.ts';
+import { doorParams } from '../external-threads/door.ts';
 import { externalId } from '../external-threads/external-threads.ts';
-import { line } from '../text.ts';
+import { faulty, HISTORY_LENGTH, type NewWords, readWords } from '../external-threads/words.ts';
 
-/** Clients may send their messages again, of which all but the last is dropped. */
-export const LANG_GRAPH_BODY_LIMIT = 4 * 1024 * 1024;
-
-export const threadParams = z.object({ thread_id: externalId });
+export const threadParams = doorParams;
 export const runParams = z.object({ thread_id: externalId, run_id: z.uuid() });
 
 const strategy = z.enum(['reject', 'rollback', 'interrupt', 'enqueue']).nullish();
@@ -20,13 +19,24 @@ const strategy = z.enum(['reject', 'rollback', 'interrupt', 'enqueue']).nullish(
 /** One mode, or several. */
 export const streamModes = z.union([z.string(), z.array(z.string())]).nullish();
 
+/** What would change what a run does, and is not served: to say nothing would be to promise it. */
+const unserved = z
+  .union([z.null(), z.array(z.never()).max(0)], 'This is not served: leave it out.')
+  .optional();
+
 export const runBody = z.looseObject({
   assistant_id: z.string(),
   input: z.unknown().optional(),
-  command: z.looseObject({ resume: z.unknown().optional(), goto: z.unknown().optional() }).nullish(),
+  command: z
+    .looseObject({ resume: z.unknown().optional(), goto: z.unknown().optional(), update: unserved })
+    .nullish(),
   stream_mode: streamModes,
   multitask_strategy: strategy,
   if_not_exists: z.enum(['reject', 'create']).nullish(),
+  interrupt_before: unserved,
+  interrupt_after: unserved,
+  after_seconds: unserved,
+  webhook: unserved,
 });
 export type RunBody = z.output<typeof runBody>;
 
@@ -66,7 +76,12 @@ export const runStartParams = z.looseObject({
 export const respondParams = z.looseObject({
   interrupt_id: z.string().optional(),
   response: z.unknown().optional(),
-  responses: z.array(z.looseObject({ interrupt_id: z.string(), response: z.unknown() })).optional(),
+  responses: z
+    .array(z.looseObject({ interrupt_id: z.string(), response: z.unknown() }))
+    .max(50)
+    .optional(),
+  update: unserved,
+  goto: unserved,
 });
 
 export const eventsBody = z.looseObject({
@@ -75,12 +90,20 @@ export const eventsBody = z.looseObject({
   since: z.int().min(0).optional(),
 });
 
-/** The modes that are told of those that were asked for. */
+/** The modes that were asked for. Throws `VALIDATION_ERROR` for one that is not served. */
 export function modesOf(asked: z.output<typeof streamModes>): Set<StreamMode> {
-  const names = asked == null ? ['values'] : typeof asked === 'string' ? asked.split(',') : asked;
-  const told = STREAM_MODES.filter((mode) => names.includes(mode));
-  // The older mode's own frames are not told; the newer one's are what its readers need.
-  return new Set<StreamMode>(names.includes('messages') ? [...told, 'messages-tuple'] : told);
+  const names = asked == null ? ['values'] : typeof asked === 'string' ? namesIn(asked) : asked;
+  const unknown = names.find((name) => !STREAM_MODES.some((mode) => mode === name));
+  if (unknown === undefined) return new Set(STREAM_MODES.filter((mode) => names.includes(mode)));
+  throw faulty(
+    ['stream_mode'],
+    `The stream mode ${unknown.slice(0, 50)} is not served: ask for ${STREAM_MODES.join(', ')}.`,
+  );
+}
+
+/** Several modes in one parameter of a query; version 2 of the SDK writes them as JSON. */
+function namesIn(text: string): string[] {
+  return text.replaceAll(/[[\]"\s]/g, '').split(',');
 }
 
 /** Throws `NOT_FOUND` where another assistant is named than the one there is. */
@@ -92,12 +115,6 @@ export function requireAssistant(name: string | undefined): void {
 /** What the assistant may be called: "agent" is what most clients are set to. */
 export const ASSISTANTS = [GRAPH, 'agent', ASSISTANT_ID];
 
-export interface NewWords {
-  id: string | null;
-  text: string;
-}
-
-const block = z.union([z.string(), z.looseObject({ type: z.literal('text'), text: z.string() })]);
 const message = z.union([
   z.string().transform((text) => ({ role: 'human', id: undefined, content: text })),
   z
@@ -117,33 +134,29 @@ const message = z.union([
 const input = z.union([
   z.string().transform((text) => [{ role: 'human', id: undefined, content: text as unknown }]),
   z
-    .looseObject({ messages: z.union([z.array(message), message.transform((one) => [one])]) })
+    .looseObject({
+      messages: z.union([z.array(message).max(HISTORY_LENGTH), message.transform((one) => [one])]),
+    })
     .transform((one) => one.messages),
 ]);
 
-/** The user's words in an input; null where it has none. Throws `VALIDATION_ERROR` where they are no text. */
-export function wordsOf(sent: unknown): NewWords | null {
+/** The user's words at the end of an input. Throws `VALIDATION_ERROR` where there are none, or they are no text. */
+export function wordsOf(sent: unknown): NewWords {
   const messages = input.safeParse(sent);
   const last = messages.success ? messages.data.at(-1) : undefined;
-  if (last === undefined || !['human', 'user'].includes(last.role)) return null;
-  const content = z.union([z.string(), z.array(block)]).safeParse(last.content);
-  if (!content.success) throw faulty(['input', 'messages'], 'A message can hold text only.');
-  const text =
-    typeof content.data === 'string'
-      ? content.data
-      : content.data.map((part) => (typeof part === 'string' ? part : part.text)).join('\n');
-  if (text.trim() === '') throw faulty(['input', 'messages'], 'The message is empty.');
-  const id = line.min(1).max(100).safeParse(last.id);
-  return { id: id.success ? id.data : null, text };
+  if (last === undefined || !['human', 'user'].includes(last.role)) {
+    throw faulty(['input', 'messages'], 'An input ends with a message of the user.');
+  }
+  return readWords(last, ['input', 'messages']);
 }
 
-const action = z.looseObject({ args: z.record(z.string(), z.unknown()) });
+const action = z.looseObject({ args: editedArgs });
 const decision = z.looseObject({
   type: z.enum(DECISIONS),
   editedAction: action.optional(),
   edited_action: action.optional(),
-  message: z.string().max(2000).nullish(),
-  args_hash: z.string().optional(),
+  message: reason.nullable(),
+  args_hash: argsHash.optional(),
 });
 const decisions = z.looseObject({ decisions: z.array(decision).min(1).max(50) });
 const answer = z.union([
@@ -207,11 +220,5 @@ function answersTo(cards: readonly Approval[], given: z.output<typeof decision>[
       reason: words ?? undefined,
       ...(type === 'edit' ? { args: edited?.args, argsHash: args_hash } : {}),
     };
-  });
-}
-
-export function faulty(loc: (string | number)[], msg: string): ServiceError {
-  return new ServiceError('VALIDATION_ERROR', msg, {
-    details: [{ loc: ['body', ...loc], msg, type: 'unsupported' }],
   });
 }
