@@ -450,7 +450,7 @@ export async function createApp({
     ...createIdentityRoutes(),
     ...createCapabilityRoutes(capabilities),
     ...createMcpRoutes({
-      calls: createMcpCalls({ tools, chat, approvals, conversations, threads }),
+      calls: createMcpCalls({ tools, chat, approvals, conversations, threads, log }),
       version: VERSION,
       publicUrl: config.publicUrl,
     }),

@@ -1,7 +1,8 @@
 /** Calls of tools by an MCP client: a read is done at once, anything else is a turn of its own behind the gate. */
 
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import { ServiceError } from '../errors.ts';
+import { errorFact, ServiceError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Approvals } from '../resources/approvals/approvals.ts';
 import type { Chat } from '../resources/chat/chat.ts';
 import type { Conversations } from '../resources/conversations/conversations.ts';
@@ -10,7 +11,7 @@ import { type Caller, mayDo, principalOf } from '../runtime/caller.ts';
 import type { Approval, Message } from '../runtime/events.ts';
 import type { Begun } from '../runtime/turn.ts';
 import type { ReadTool, Tool } from '../tools/tool.ts';
-import { failed, failedWith, parseArguments, succeeded } from './tools.ts';
+import { failed, fenced, parseArguments, succeeded } from './tools.ts';
 
 export interface McpCallNeeds {
   tools: readonly Tool[];
@@ -18,11 +19,13 @@ export interface McpCallNeeds {
   approvals: Approvals;
   conversations: Conversations;
   threads: ExternalThreads;
+  log: Log;
 }
 
 /** Where and for whom a call is made. */
 export interface McpRequest {
   caller: Caller;
+  requestId: string;
   /** Aborts when the client has gone. */
   gone: AbortSignal;
   /** The address of the page, for the links in answers. */
@@ -34,7 +37,7 @@ const ATTEMPTS = 8;
 
 export type McpCalls = ReturnType<typeof createMcpCalls>;
 
-export function createMcpCalls({ tools, chat, approvals, conversations, threads }: McpCallNeeds) {
+export function createMcpCalls({ tools, chat, approvals, conversations, threads, log }: McpCallNeeds) {
   const byName = new Map(tools.map((tool) => [tool.name, tool]));
 
   /** Never throws for what the tool refuses: that is its result. */
@@ -42,14 +45,21 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
     // An MCP client never decides, whoever holds its key (design.md §6).
     const caller: Caller = { ...request.caller, kind: 'mcp' };
     const parsed = parseArguments(tool, args);
-    if ('refusal' in parsed) return parsed.refusal;
+    if ('fault' in parsed) return failed('error', parsed.fault, request.requestId);
     try {
       if (tool.effect === 'none')
         return await read({ ...request, caller }, tool as ReadTool<unknown>, parsed.args);
       return await act({ ...request, caller }, tool, args as Record<string, unknown>);
     } catch (error) {
-      return failedWith(error);
+      return failedWith(request, error);
     }
+  }
+
+  /** What the service refuses the caller's model may read; a fault of ours is told to nobody but the log. */
+  function failedWith({ requestId }: McpRequest, error: unknown): CallToolResult {
+    if (!(error instanceof ServiceError))
+      log.error({ err: error, request_id: requestId }, 'an MCP call failed');
+    return failed('error', errorFact(error), requestId);
   }
 
   async function read({ caller, gone }: McpRequest, tool: ReadTool<unknown>, args: unknown) {
@@ -82,7 +92,12 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
     }
     const [card] = outcome.approvals;
     if (outcome.status === 'awaiting_approval' && card !== undefined) return asked(request, card);
-    return endOf(tool, outcome.messages) ?? failedWith(outcome.error);
+    const error = outcome.error ?? {
+      code: 'TOOL_FAILED',
+      message: 'It was not carried out.',
+      retryable: false,
+    };
+    return endOf(request, tool, outcome.messages) ?? failed(outcome.status, error, request.requestId);
   }
 
   async function begin(
@@ -111,7 +126,8 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
         status: 'pending_approval',
         approval_id: card.approval_id,
         thread_id: card.thread_id,
-        title: card.title,
+        // It may name a lead, a campaign or a file.
+        title: fenced(card.title),
         reason: card.reason,
         expires_at: card.expires_at,
         url: `${pageUrl}/t/${card.thread_id}#approval-${card.approval_id}`,
@@ -121,14 +137,12 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
     );
   }
 
-  function endOf(tool: Tool, messages: readonly Message[]): CallToolResult | null {
+  function endOf({ requestId }: McpRequest, tool: Tool, messages: readonly Message[]): CallToolResult | null {
     const part = messages.flatMap((message) => message.parts).findLast((one) => one.type === 'tool');
     if (part?.type !== 'tool' || part.status === 'running') return null;
     if (part.status === 'ok') return succeeded(part.result, tool.untrusted);
-    return failed(
-      part.status,
-      part.error ?? { code: 'TOOL_FAILED', message: 'It failed.', retryable: false },
-    );
+    const error = part.error ?? { code: 'TOOL_FAILED', message: 'It failed.', retryable: false };
+    return failed(part.status, error, requestId);
   }
 
   return {
@@ -145,11 +159,11 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads 
         if (card.status === 'pending') return asked(request, card);
         const messages = conversation.messages.filter((message) => message.turn_id === card.turn_id);
         const tool = byName.get(card.tool);
-        const end = tool === undefined ? null : endOf(tool, messages);
+        const end = tool === undefined ? null : endOf(request, tool, messages);
         if (end !== null) return end;
         return succeeded({ status: conversation.status === 'idle' ? card.status : 'running' }, false);
       } catch (error) {
-        return failedWith(error);
+        return failedWith(request, error);
       }
     },
   };

@@ -55,14 +55,14 @@ export function createMcpRoutes({ calls, version, publicUrl }: McpRouteNeeds): R
         202: 'empty',
         400: z.union([mcpAnswer, errorBody]),
       },
-      handle({ caller, body, header, incoming, gone }) {
+      handle({ caller, body, header, incoming, gone, requestId }) {
         const headers = new Headers();
         for (const name of ['accept', 'content-type', 'mcp-protocol-version', 'mcp-session-id']) {
           const value = header(name);
           if (value !== undefined) headers.set(name, value);
         }
         const pageUrl = (publicUrl ?? `http://${incoming.headers.host ?? 'localhost'}`).replace(/\/$/, '');
-        return serve({ caller, gone, pageUrl }, headers, body);
+        return serve({ caller, requestId, gone, pageUrl }, headers, body);
       },
     }),
   ];

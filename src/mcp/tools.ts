@@ -2,7 +2,7 @@
 
 import type { CallToolResult, Tool as McpTool } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
-import { type ErrorFact, errorFact } from '../errors.ts';
+import type { ErrorFact } from '../errors.ts';
 import type { Tool } from '../tools/tool.ts';
 
 /** Hints of writes that a repeat does not do again (contract, x-planned-agent-tools). */
@@ -43,11 +43,14 @@ function inputSchemaOf(tool: Tool): McpTool['inputSchema'] {
   return { ...schema, type: 'object' };
 }
 
+/** What a stranger may have written, so marked that no model takes it for its own orders. */
+export function fenced(content: unknown) {
+  return { __untrusted_third_party_content: true, content };
+}
+
 /** A result as text and as data; what a stranger may have written stands inside a fence. */
 export function succeeded(result: unknown, untrusted: boolean): CallToolResult {
-  const value = untrusted
-    ? { __untrusted_third_party_content: true, content: result ?? null }
-    : (result ?? null);
+  const value = untrusted ? fenced(result ?? null) : (result ?? null);
   const structured = typeof value === 'object' && value !== null && !Array.isArray(value);
   return {
     content: [{ type: 'text', text: JSON.stringify(value) }],
@@ -55,9 +58,9 @@ export function succeeded(result: unknown, untrusted: boolean): CallToolResult {
   };
 }
 
-/** A failure of the tool itself, which the caller's model shall read. */
-export function failed(status: string, error: ErrorFact): CallToolResult {
-  const value = { status, error };
+/** A failure of the tool itself, which the caller's model shall read; the request's id finds it in the log. */
+export function failed(status: string, error: ErrorFact, requestId: string): CallToolResult {
+  const value = { status, error, request_id: requestId };
   return {
     content: [{ type: 'text', text: JSON.stringify(value) }],
     structuredContent: value,
@@ -65,14 +68,10 @@ export function failed(status: string, error: ErrorFact): CallToolResult {
   };
 }
 
-export function failedWith(error: unknown): CallToolResult {
-  return failed('error', errorFact(error));
-}
-
-/** Throws `VALIDATION_ERROR`-like words for the caller's model where the arguments do not fit. */
-export function parseArguments(tool: Tool, args: unknown): { args: never } | { refusal: CallToolResult } {
+/** The arguments as the tool takes them, or words for the caller's model on what does not fit. */
+export function parseArguments(tool: Tool, args: unknown): { args: never } | { fault: ErrorFact } {
   const parsed = tool.schema.safeParse(args);
   if (parsed.success) return { args: parsed.data };
   const message = `The arguments do not fit ${tool.name}: ${z.prettifyError(parsed.error)}`;
-  return { refusal: failed('error', { code: 'INVALID_ARGUMENTS', message, retryable: false }) };
+  return { fault: { code: 'INVALID_ARGUMENTS', message, retryable: false } };
 }

@@ -5,6 +5,7 @@ import { Client } from 'langgraph-sdk-1';
 import { StreamController } from 'langgraph-sdk-1/stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
+  eventually,
   type ForeignStage,
   freePort,
   MAIL,
@@ -107,7 +108,7 @@ function openController({ apiUrl, apiKey, threadId }: ThreadOptions): Page<Threa
       return now();
     },
     async until(what, fits) {
-      await vi.waitFor(() => expect([what, fits(now())]).toEqual([what, true]), { timeout: 40_000 });
+      await eventually(() => expect([what, fits(now())]).toEqual([what, true]));
       return now();
     },
     close,
@@ -164,7 +165,7 @@ describe('LangGraph, protocol v2', () => {
     /** A page has two streams; until it has heard an end on both, it takes the late one for the next run's. */
     async function bothStreamsTold(end: string): Promise<void> {
       const ends = () => tap.frames.filter((frame) => lifecycleOf(frame) === end);
-      await vi.waitFor(() => expect(ends().length).toBeGreaterThanOrEqual(2), { timeout: 40_000 });
+      await eventually(() => expect(ends().length).toBeGreaterThanOrEqual(2));
       // What was read is taken in within this turn of the event loop, and what that puts off in the next.
       for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
     }
@@ -304,7 +305,7 @@ describe('LangGraph, protocol v2', () => {
       );
       const asked = await card(after);
       // Without naming the interrupt: the client finds it in what the stream tells again.
-      await vi.waitFor(() => expect(after.value.getThread()?.interrupts).toHaveLength(1));
+      await eventually(() => expect(after.value.getThread()?.interrupts).toHaveLength(1));
       await asked.respond(approve);
       await answered(after, 'ai: Done.');
       expect(await stage.mails(threadId ?? '')).toEqual(['Hello Ada']);
@@ -411,7 +412,7 @@ describe('LangGraph, protocol v2', () => {
       other.close();
       expect(await statusOf(threadId)).toBe('busy');
       await one.value.stop();
-      await vi.waitFor(async () => expect(await statusOf(threadId)).toBe('idle'));
+      await eventually(async () => expect(await statusOf(threadId)).toBe('idle'));
       const reopened = open(threadId);
       const shown = await answered(reopened, 'ai: Some words');
       expect(lines(shown)).toEqual(['human: Tell me', 'ai: Some words']);

@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { vi } from 'vitest';
 import type { Scripted } from './scripted-model.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -53,6 +54,11 @@ export async function openForeignStage(environment: Record<string, string> = {})
       return lead.id;
     },
   };
+}
+
+/** Waits for a fact, as long as a busy machine may take. */
+export function eventually<Fact>(look: () => Fact | Promise<Fact>): Promise<Fact> {
+  return vi.waitFor(look, { timeout: 40_000 });
 }
 
 /** A port that nobody listens on at the moment, for a service that is to come back where it was. */

@@ -105,20 +105,21 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
       bodyLimit: HISTORY_BODY_LIMIT,
       ownIdempotency: true,
       answers: { 200: z.looseObject({ type: z.enum(['success', 'error']) }) },
-      async handle({ caller, params, body, gone }) {
+      async handle({ caller, params, body, gone, requestId }) {
         const id = body.id ?? null;
         const name = params.thread_id;
+        const refused = { meta: { thread_id: name, request_id: requestId } };
         const command = Object.hasOwn(commands, body.method) ? commands[body.method] : undefined;
         if (command === undefined) {
           const message = `${body.method.slice(0, 100)} is not understood here.`;
-          return { status: 200, body: { type: 'error', id, error: 'unknown_command', message } };
+          return { status: 200, body: { type: 'error', id, error: 'unknown_command', message, ...refused } };
         }
         try {
           const { result, seq } = await command({ caller, name, params: body.params, gone });
           const meta = { thread_id: name, applied_through_seq: protocolSeq(seq) };
           return { status: 200, body: { type: 'success', id, result, meta } };
         } catch (error) {
-          return { status: 200, body: { type: 'error', id, ...refusalOf(error) } };
+          return { status: 200, body: { type: 'error', id, ...refusalOf(error), ...refused } };
         }
       },
     }),
