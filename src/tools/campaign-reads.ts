@@ -55,16 +55,17 @@ export function createCampaignReadTools({ campaigns, launches, campaignStats }: 
           start_date: campaign.start_date,
           daily_limit: campaign.daily_limit,
           min_interval_seconds: campaign.min_interval_seconds,
-          sending_window: `${campaign.sending_window_start}–${campaign.sending_window_end}`,
+          sending_window: `${campaign.sending_window_start.slice(0, 5)}–${campaign.sending_window_end.slice(0, 5)}`,
           timezone: campaign.timezone,
           send_days: campaign.send_days,
           sender_profile_ids: campaign.alias_ids ?? [],
           steps: campaign.steps_config.map(({ step, delay_days, variants }) => ({
             step,
             delay_days,
-            variants: variants.map(({ label, weight, template_id, subject, body }) => ({
+            variants: variants.map(({ label, weight, type, template_id, subject, body }) => ({
               label,
               weight,
+              personalized: type === 'PERSONALIZATION',
               template_id: template_id ?? null,
               subject: subject ?? null,
               body: body?.slice(0, BODY_SHOWN) ?? null,

@@ -61,7 +61,7 @@ export function createCreateCampaignTool({ campaigns }: CreateCampaignNeeds): To
           { label: 'Steps', value: String(args.steps.length) },
           {
             label: 'Window',
-            value: `${input.sending_window_start}–${input.sending_window_end} ${input.timezone}, ${input.send_days.join(' ')}`,
+            value: `${input.sending_window_start.slice(0, 5)}–${input.sending_window_end.slice(0, 5)} ${input.timezone}, ${input.send_days.join(' ')}`,
           },
         ],
         warnings: [],

@@ -69,7 +69,7 @@ function launchTool(
     async runWithin(tx, { caller, turnId, toolCallId }, proposal) {
       const { campaign_id: campaignId, ...changes } = schema.parse(proposal.args);
       const approved = { stands: proposal.stands, turnId, toolCallId };
-      const { campaign, report } = await launches.launchWithin(
+      const { campaign, report, sandbox } = await launches.launchWithin(
         tx,
         caller,
         campaignId,
@@ -81,6 +81,7 @@ function launchTool(
         campaign_id: campaign.campaign_id,
         name: campaign.name,
         status: campaign.status,
+        sandbox,
         recipients: report.summary.launchable_rows,
         left_out: report.left_out,
         first_send_at: report.first_send_at,

@@ -262,6 +262,27 @@ describe('every route', () => {
     await succeed('getCampaign', ofCampaign);
     await succeed('listCampaigns');
     await succeed('deleteCampaign', ofCampaign);
+    const personal = await succeed('createCampaign', {
+      body: {
+        name,
+        dataset_id,
+        steps: [{ step: 1, delay_days: 0, variants: [{ label: 'A', weight: 100, type: 'PERSONALIZATION' }] }],
+      },
+    });
+    const ofPersonal = { campaign_id: personal.campaign_id };
+    const listed = await succeed('listCampaignLeads', { params: ofPersonal });
+    const [lead] = Array.isArray(listed.items) ? listed.items.map(recordOf) : [];
+    const ofLead = { params: { ...ofPersonal, campaign_lead_id: lead?.campaign_lead_id } };
+    await succeed('approveLeadEmail', {
+      ...ofLead,
+      body: { step_index: 1, variant_label: 'A', subject: name, body: name },
+    });
+    await succeed('personalizeCampaignEmail', {
+      params: ofPersonal,
+      body: { campaign_lead_id: lead?.campaign_lead_id, step_index: 1 },
+    });
+    await succeed('unapproveLeadEmail', { ...ofLead, body: { step_index: 1 } });
+    await succeed('resetLeadApprovals', { ...ofLead, body: {} });
     await succeed('deleteSenderProfile', { params: own });
     await succeed('listOutbox');
 

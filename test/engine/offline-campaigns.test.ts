@@ -50,7 +50,24 @@ const ANSWERS: Record<string, (args: Row) => unknown> = {
       { template_id: 'template-1', name: 'First hello' },
     ],
   }),
-  get_campaign: () => ({ ...campaigns[0], sending_window: '09:00–17:00', timezone: 'UTC', daily_limit: 500 }),
+  get_campaign: () => ({
+    ...campaigns[0],
+    sending_window: '09:00–17:00',
+    timezone: 'UTC',
+    send_days: ['mon', 'tue'],
+    daily_limit: 500,
+    steps: [
+      { step: 1, delay_days: 0, variants: [{ subject: 'Hello' }] },
+      { step: 2, delay_days: 3, variants: [{ personalized: true }] },
+    ],
+  }),
+  search_leads: () => ({
+    total: 2,
+    leads: [
+      { lead_id: 'lead-1', email: 'a@x.example', first_name: 'Ann', last_name: 'Lee' },
+      { lead_id: 'lead-2', email: 'b@x.example', first_name: 'Bo', last_name: 'Lee' },
+    ],
+  }),
   get_campaign_stats: () => ({
     status: 'active',
     total_leads: 57,
@@ -70,17 +87,31 @@ const ANSWERS: Record<string, (args: Row) => unknown> = {
   resume_campaign: () => ({ name: 'Q4 campaign', status: 'active' }),
 };
 
-/** Plays a turn to its last words, and answers the calls on the way. */
+/** Plays turns to their last words, one after the other, and answers the calls on the way; what is told is of the last. */
 function play(
-  words: string,
+  words: string | readonly string[],
   answers: Record<string, (args: Row) => unknown> = {},
 ): { calls: { name: string; args: Row }[]; text: string } {
-  const messages: ChatRequest['messages'] = [{ role: 'user', content: words }];
+  const messages: ChatRequest['messages'] = [];
+  let last: { calls: { name: string; args: Row }[]; text: string } = { calls: [], text: '' };
+  for (const [turn, said] of [words].flat().entries()) {
+    messages.push({ role: 'user', content: said });
+    last = playTurn(messages, answers, turn);
+    messages.push({ role: 'assistant', content: last.text });
+  }
+  return last;
+}
+
+function playTurn(
+  messages: ChatRequest['messages'],
+  answers: Record<string, (args: Row) => unknown>,
+  turn: number,
+): { calls: { name: string; args: Row }[]; text: string } {
   const calls: { name: string; args: Row }[] = [];
   for (let round = 0; round < 8; round += 1) {
     const step: Step = nextStep({ messages, tools: TOOLS.map((name) => ({ function: { name } })) });
     if (step.toolCalls === undefined) return { calls, text: step.text };
-    const ids = step.toolCalls.map((_, index) => `call-${round}-${index}`);
+    const ids = step.toolCalls.map((_, index) => `call-${turn}-${round}-${index}`);
     messages.push({
       role: 'assistant',
       tool_calls: step.toolCalls.map(({ name, args }, index) => ({
@@ -173,6 +204,15 @@ const cases: [tool: string, args: Row, phrasings: string[]][] = [
     ],
   ],
   [
+    'add_leads_to_campaign',
+    { ...Q4, lead_ids: ['lead-1', 'lead-2'] },
+    [
+      'Add everyone at Crosby Inc to the Q4 campaign',
+      'put all CTOs in Berlin into campaign Q4',
+      'add people in Oslo to the Q4 campaign',
+    ],
+  ],
+  [
     'generate_drafts',
     Q4,
     [
@@ -224,7 +264,116 @@ describe('what the offline model understands of campaigns', () => {
   });
 });
 
+describe('“it”', () => {
+  const create = 'create a campaign called Winter for leads-100 with two steps';
+  const WINTER = { campaign_id: 'campaign-3' };
+  const answers = {
+    list_campaigns: () => ({
+      campaigns: [
+        ...campaigns,
+        { campaign_id: 'campaign-3', name: 'Winter', status: 'draft', total_leads: 100 },
+      ],
+    }),
+  };
+
+  it.each([
+    ['launch it', 'launch_campaign', WINTER],
+    ['launch', 'launch_campaign', WINTER],
+    ['check it', 'preflight_campaign', WINTER],
+    ['check the campaign', 'preflight_campaign', WINTER],
+    ['when will the first mail go out?', 'preflight_campaign', WINTER],
+    ['how is it going?', 'get_campaign_stats', WINTER],
+    ['what is the status?', 'get_campaign_stats', WINTER],
+    ['pause it', 'pause_campaign', WINTER],
+    ['rename it to Autumn', 'update_campaign', { ...WINTER, name: 'Autumn' }],
+    ['send it on mondays', 'update_campaign', { ...WINTER, send_days: ['mon'] }],
+    ['write the texts', 'generate_drafts', WINTER],
+    ['show it', 'get_campaign', WINTER],
+  ])('is the campaign that was made before “%s”', (words, name, args) => {
+    expect(play([create, words], answers).calls.at(-1)).toEqual({ name, args });
+  });
+
+  it('is the one that was talked of last', () => {
+    const told = play([create, 'pause the Spring fair campaign', 'resume it'], answers);
+    expect(told.calls.at(-1)).toEqual({ name: 'resume_campaign', args: { campaign_id: 'campaign-2' } });
+  });
+
+  it('are the leads that were found, where leads were', () => {
+    const told = play(['find people in Berlin', 'add them to the Q4 campaign']);
+    expect(told.calls.at(-1)).toEqual({
+      name: 'add_leads_to_campaign',
+      args: { ...Q4, lead_ids: ['lead-1', 'lead-2'] },
+    });
+    expect(play(['find people in Berlin', 'check it']).calls.map(({ name }) => name)).not.toContain(
+      'preflight_campaign',
+    );
+  });
+
+  it('is asked for where nothing was talked of', () => {
+    expect(play('launch it').text).toContain('Several campaigns fit');
+  });
+});
+
+describe('what the offline model says where it cannot help', () => {
+  it.each(['Import my leads', 'upload a CSV file', 'How do I import contacts?'])(
+    'tells for “%s” how a list comes in',
+    (words) => {
+      const { text, calls } = play(words);
+      expect(calls).toEqual([]);
+      expect(text).toContain('/api/v1/datasets/import');
+    },
+  );
+
+  it.each(['Create a campaign', 'make a new campaign called Winter', 'create a campaign for CTOs'])(
+    'asks for the list of “%s”, and names those that are there',
+    (words) => {
+      const { text, calls } = play(words);
+      expect(calls.map(({ name }) => name)).toEqual(['list_datasets']);
+      expect(text).toContain('- leads-100');
+      expect(text).toMatch(/“create a campaign (?:NAME|Winter) for leads-100 with two steps”/);
+    },
+  );
+
+  it('says that there is no list yet', () => {
+    expect(play('create a campaign', { list_datasets: () => ({ datasets: [] }) }).text).toContain(
+      'Upload a CSV',
+    );
+  });
+
+  it.each([
+    ['delete the Q4 campaign', 'I cannot delete campaigns'],
+    ['who replied?', 'Replies are not read here yet'],
+    ['how many opened it?', 'not counted here'],
+  ])('says so of “%s”', (words, answer) => {
+    const { text, calls } = play(words);
+    expect(calls).toEqual([]);
+    expect(text).toContain(answer);
+  });
+
+  it('names what comes nearest to words that it does not understand', () => {
+    const { text } = play('please clone the Q4 campaign twice over');
+    expect(text).toContain('I did not understand that.');
+    expect(text).toContain('- Launch the NAME campaign');
+    expect(text).not.toContain('credits');
+  });
+});
+
 describe('what the offline model says of campaigns', () => {
+  it('shows a campaign with its days and steps', () => {
+    const { text } = play('show the Q4 campaign');
+    expect(text).toContain('- Sends: 09:00–17:00 UTC, mon tue');
+    expect(text).toContain('- Step 1, at the start: “Hello”');
+    expect(text).toContain('- Step 2, 3 days later: a text of their own for each lead');
+  });
+
+  it('says that nothing leaves in a sandbox', () => {
+    const launch = { ...report, name: 'Q4 campaign', status: 'active', recipients: 57 };
+    const told = (sandbox: boolean) =>
+      play('launch the Q4 campaign', { launch_campaign: () => ({ ...launch, sandbox }) }).text;
+    expect(told(true)).toContain('nothing leaves this machine');
+    expect(told(false)).not.toContain('sandbox');
+  });
+
   it('tells what a launch would do, and what must be mended', () => {
     const { text } = play('check the Q4 campaign', {
       preflight_campaign: () => ({

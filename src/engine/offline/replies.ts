@@ -61,7 +61,10 @@ export function trouble(doing: string, outcome: Exclude<Outcome, { status: 'ok' 
 
 /** The reason in brackets, quoted, or nothing. */
 export function because(reason: string): string {
-  return reason ? ` (“${inline(reason)}”)` : '';
+  // The gate tells a rejection in whole sentences; the person's own words are what is worth repeating.
+  const told = /^The user rejected this\.(?: Their reason: (.*))? Nothing was done\.$/s.exec(reason);
+  const own = told === null ? reason : (told[1] ?? '');
+  return own ? ` (“${inline(own)}”)` : '';
 }
 
 /** A lead by name and address. */

@@ -1,6 +1,8 @@
 /** Campaigns by their names: the list, one, its figures, the check before the launch, and what changes one. */
 
+import { findLeads } from '../find-leads.ts';
 import { defineIntent, type Intent, readingIntent, type Step } from '../intent.ts';
+import { readPeople } from '../people.ts';
 import { count, field, heading, inline, paragraphs, series, table, time, trouble } from '../replies.ts';
 import { asRow, numberAt, type Outcome, type Row, rowsAt, type Scene, textAt } from '../scene.ts';
 import { core, limitIn, sameText, unquote } from '../words.ts';
@@ -21,21 +23,28 @@ const STATS = said(
   `(?:show(?: me)? |give me |get |what are )?(?:the )?(?:stats|statistics|figures|numbers|results|performance|progress) (?:of|for|on) ${CAMPAIGN}`,
   `how (?:is|are|did|does) ${CAMPAIGN} (?:doing|going|performing|perform|do|go|look)(?: so far)?`,
   `how many (?:e-?mails|mails) (?:did|has|have) ${CAMPAIGN} (?:send|sent)(?: so far)?`,
+  `(?:what is|what's|show(?: me)?) (?:the )?(?:status|state) (?:of|for) ${CAMPAIGN}`,
+  "(?:what is|what's|show(?: me)?) (?:the |its )?(?:status|state|stats|figures|progress)(?<it>)",
 );
 const PREFLIGHT = said(
   `(?:preflight|pre-flight|check|verify|validate|review|inspect) ${CAMPAIGN}(?: (?:before|for) (?:the |a )?launch)?`,
   `(?:is|are) ${CAMPAIGN} (?:ready|ok|fine|good)(?: (?:to (?:go|launch|start)|for launch))?`,
   `what (?:would|will) happen (?:if|when) (?:i|we) launch(?:ed)? ${CAMPAIGN}`,
   `run (?:a |the )?(?:preflight|check) (?:of|for|on) ${CAMPAIGN}`,
+  `when (?:will|does|do|would) (?:the )?(?:first |last )?(?:e-?mails?|mails?) (?:of|for|in) ${CAMPAIGN} (?:go out|leave|start|go|be sent)`,
+  `when (?:will|does|would) ${CAMPAIGN} (?:start|begin|send)`,
+  'when (?:will|does|do|would) (?:the )?(?:first |last )?(?:e-?mails?|mails?) (?:go out|leave|start|go|be sent)(?<it>)',
 );
 const LAUNCH = said(
   `(?:launch|start|kick off|go live with|fire up|begin|run) ${CAMPAIGN}(?: now)?`,
   `(?:get|set) ${CAMPAIGN} (?:going|started|live|running)`,
+  '(?:launch|go live)(?: now)?(?<it>)',
 );
 const PAUSE = said(`(?:pause|hold|halt|stop|suspend|freeze) ${CAMPAIGN}(?: now)?`, `put ${CAMPAIGN} on hold`);
 const RESUME = said(
   `(?:resume|continue|unpause|restart|reactivate|go on with|carry on with) ${CAMPAIGN}(?: now)?`,
   `let ${CAMPAIGN} (?:go on|continue|run again)`,
+  '(?:resume|unpause)(?: now)?(?<it>)',
 );
 const RENAME = said(
   `rename ${CAMPAIGN} (?:to|as|into) (?<value>.+)`,
@@ -71,12 +80,17 @@ const WRITE_TEXTS = said(
   `(?:write|draft|generate|create|make|personali[sz]e|prepare) (?:the |all (?:the )?|its |their )?(?:personal |personali[sz]ed |missing |own )?${TEXTS} (?:of|for|in) ${CAMPAIGN}`,
   `personali[sz]e ${CAMPAIGN}`,
   `let (?:the )?${TEXTS} (?:of|for) ${CAMPAIGN} be written`,
+  `(?:write|generate) (?:the |all (?:the )?|its |their )(?:personal |personali[sz]ed |missing |own )?${TEXTS}(?<it>)`,
 );
 const ADD = said(
   `(?:add|put) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset|list|file) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
   `(?:add|put) (?:all )?(?:the )?leads (?:of|from|in) (?<value>.+?) (?:to|into|in) ${CAMPAIGN}`,
   `(?:extend|fill) ${CAMPAIGN} with (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<value>.+)`,
 );
+const ADD_PEOPLE = said(`(?:add|put) (?<value>.+) (?:to|into|in) ${CAMPAIGN}`);
+/** A campaign is wished for, but not for whom. */
+const CREATE_UNSAID =
+  /^(?:create|make|set up|build|prepare|draft|start|add|new)(?: me)? (?:a |an |the |another )?(?:new )?campaign(?: (?:(?:called|named) )?(?<name>(?!(?:for|with|from|to)\b).+))?(?: (?:for|with|from|to) .+)?$/i;
 const CREATE =
   /^(?:create|make|set up|build|prepare|draft|start)(?: me)? (?:a |an |the )?(?:new )?(?:(?<steps>one|two|three|1|2|3)[- ]steps? )?campaign (?:(?:called|named) )?(?<name>.+?) (?:for|with|from|on|using) (?:the )?(?:leads (?:of|from|in) )?(?:the )?(?:dataset |list |file )?(?<dataset>.+?)(?:,? (?:with|and|of|in) (?<count>one|two|three|1|2|3) steps?)?(?<personal>,? (?:with|and|of) (?:personal|personali[sz]ed|own|individual) (?:texts?|e-?mails?|mails?|messages?)(?: for each(?: lead| person)?)?)?(?:,? (?:with|using) (?:the )?template (?<template>.+?))?$/i;
 
@@ -180,18 +194,6 @@ function told(outcome: Outcome, doing: string, tell: (result: Row) => string): s
 }
 
 export const campaignIntents = [
-  readingIntent({
-    example: 'List my campaigns',
-    tool: 'list_campaigns',
-    what: 'your campaigns',
-    read: (scene) => (LIST.test(core(scene.said)) ? limitIn(scene.said) : undefined),
-    tell(result) {
-      const campaigns = rowsAt(result, 'campaigns');
-      if (campaigns.length === 0)
-        return 'There is no campaign yet. Say “create a campaign NAME for DATASET”.';
-      return paragraphs(heading(result, campaigns.length, 'campaign'), campaignTable(campaigns));
-    },
-  }),
   campaignIntent({
     example: 'How is the NAME campaign doing?',
     tool: 'get_campaign_stats',
@@ -333,6 +335,55 @@ export const campaignIntents = [
         };
       }),
   }),
+  defineIntent<Wanted>({
+    example: 'Add NAME, everyone at COMPANY, or “them” to the NAME campaign',
+    tools: ['list_campaigns', 'search_leads', 'add_leads_to_campaign'],
+    read: (scene) => readWanted(ADD_PEOPLE, scene),
+    next: ({ name, value }, scene) =>
+      withCampaign(name, scene, (campaign) => {
+        const found = findLeads(readPeople(value, 'name'), scene);
+        if (found.step) return found.step;
+        const ids = found.leads.map((lead) => textAt(lead, 'lead_id'));
+        if (ids.length === 0) return { text: paragraphs(...found.notes) };
+        const [outcome] = scene.outcomes('add_leads_to_campaign');
+        const args = { campaign_id: textAt(campaign, 'campaign_id'), lead_ids: ids };
+        if (outcome === undefined)
+          return { text: paragraphs(...found.notes), toolCalls: [{ name: 'add_leads_to_campaign', args }] };
+        const title = inline(textAt(campaign, 'name'));
+        return {
+          text: told(outcome, `add ${count(ids.length, 'lead')} to ${title}`, (result) => {
+            const already = numberAt(result, 'already', 0);
+            const joined = `${count(numberAt(result, 'added', 0), 'lead')} joined **${title}**.`;
+            return already === 0
+              ? joined
+              : `${joined} ${already} ${already === 1 ? 'was' : 'were'} in it already.`;
+          }),
+        };
+      }),
+  }),
+  defineIntent<{ name: string }>({
+    tools: ['list_datasets'],
+    read({ said: words }) {
+      const groups = CREATE_UNSAID.exec(words)?.groups;
+      return groups && { name: unquote(groups.name ?? '') };
+    },
+    next({ name }, scene) {
+      const [datasets] = scene.outcomes('list_datasets');
+      if (datasets === undefined) return { toolCalls: [{ name: 'list_datasets', args: {} }] };
+      if (datasets.status !== 'ok') return { text: trouble('read your datasets', datasets) };
+      const names = rowsAt(datasets.result, 'datasets').map((row) => inline(textAt(row, 'name')));
+      if (names.length === 0) {
+        return { text: 'A campaign needs a list of leads, and there is none yet. Upload a CSV file first.' };
+      }
+      return {
+        text: paragraphs(
+          'A campaign needs a name and a list of leads. There are these lists:',
+          names.map((dataset) => `- ${dataset}`).join('\n'),
+          `Say, for example: “create a campaign ${name === '' ? 'NAME' : inline(name)} for ${names[0]} with two steps”.`,
+        ),
+      };
+    },
+  }),
   campaignIntent({
     example: 'Launch the NAME campaign',
     suggested: true,
@@ -345,6 +396,9 @@ export const campaignIntents = [
         `**${inline(textAt(result, 'name'))}** is launched (${inline(textAt(result, 'status'))}): ${count(numberAt(result, 'recipients', 0), 'lead')} will get its first mail.`,
         leftOut(result),
         sendTimes(result),
+        result.sandbox === true
+          ? 'This is a sandbox: when their time comes the mails are kept in the outbox, and nothing leaves this machine.'
+          : '',
       ),
   }),
   campaignIntent({
@@ -443,11 +497,43 @@ export const campaignIntents = [
         '',
         `- Leads: ${numberAt(campaign, 'total_leads', 0)}`,
         `- Steps: ${numberAt(campaign, 'steps_count', rowsAt(campaign, 'steps').length)}`,
-        `- Window: ${inline(textAt(campaign, 'sending_window'))} ${inline(textAt(campaign, 'timezone'))}`,
+        `- Sends: ${inline(textAt(campaign, 'sending_window'))} ${inline(textAt(campaign, 'timezone'))}${daysOf(campaign)}`,
         `- Daily limit: ${numberAt(campaign, 'daily_limit', 0)}`,
+        ...rowsAt(campaign, 'steps').map(stepLine),
       ].join('\n'),
   }),
+  readingIntent({
+    example: 'List my campaigns',
+    tool: 'list_campaigns',
+    what: 'your campaigns',
+    read: (scene) => (LIST.test(core(scene.said)) ? limitIn(scene.said) : undefined),
+    tell(result) {
+      const campaigns = rowsAt(result, 'campaigns');
+      if (campaigns.length === 0)
+        return 'There is no campaign yet. Say “create a campaign NAME for DATASET”.';
+      return paragraphs(heading(result, campaigns.length, 'campaign'), campaignTable(campaigns));
+    },
+  }),
 ] satisfies Intent[];
+
+function daysOf(campaign: Row): string {
+  return Array.isArray(campaign.send_days) ? `, ${inline(campaign.send_days.map(String).join(' '))}` : '';
+}
+
+/** When a step comes and what it says. */
+function stepLine(step: Row): string {
+  const [days, place] = [numberAt(step, 'delay_days', 0), numberAt(step, 'step', 1)];
+  const when =
+    place === 1 && days === 0
+      ? 'at the start'
+      : `${count(days, 'day')} ${place === 1 ? 'after the start' : 'later'}`;
+  const says = rowsAt(step, 'variants').map((variant) =>
+    variant.personalized === true
+      ? 'a text of their own for each lead'
+      : `“${inline(textAt(variant, 'subject') || textAt(variant, 'template') || 'a template')}”`,
+  );
+  return `- Step ${place}, ${when}: ${says.length === 0 ? 'no text yet' : says.join(' or ')}`;
+}
 
 /** "9" → "09:00", "5:30 pm" → "17:30". */
 function timeOfDay(words: string): string {

@@ -265,7 +265,7 @@ export function createLaunches(needs: LaunchNeeds) {
     kind: 'launch' | 'resume',
     changes: LaunchChanges,
     approved: Approved | null,
-  ): Promise<{ campaign: Campaign; report: LaunchReport }> {
+  ): Promise<{ campaign: Campaign; report: LaunchReport; sandbox: boolean }> {
     const at = now();
     const row = await lockCampaign(tx, caller, campaignId);
     requireStatus(statusOf(row), kind);
@@ -273,7 +273,8 @@ export function createLaunches(needs: LaunchNeeds) {
     const prepared = await prepareWithin(tx, caller, changed, { kind }, at, prepareNeeds);
     await saveChanges(tx, changed, changes);
     await commitWithin(tx, caller, prepared, approved, at);
-    return { campaign: await tellCampaign(tx, caller, campaignId), report: prepared.report };
+    const { report, content } = prepared;
+    return { campaign: await tellCampaign(tx, caller, campaignId), report, sandbox: content.sandbox };
   }
 
   return {

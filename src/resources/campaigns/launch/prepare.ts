@@ -274,12 +274,12 @@ const REASONS: Record<LeftOutReason, string> = {
   invalid: 'without a valid address',
   suppressed: 'on the do-not-contact list',
   duplicate: 'with an address that is there already',
-  contacted: 'contacted before',
+  contacted: 'that another mail went or goes to',
   no_text: 'without a text of their own',
   empty_text: 'with an empty text',
 };
 
-/** "2 on the do-not-contact list, 1 contacted before". */
+/** "2 on the do-not-contact list, 1 that another mail went or goes to". */
 export function told(counts: Partial<Record<LeftOutReason, number>>): string {
   return Object.entries(REASONS)
     .flatMap(([reason, words]) => {
