@@ -111,6 +111,7 @@ import { createJournal } from './runtime/journal.ts';
 import type { Clock } from './runtime/ports.ts';
 import { createTurns } from './runtime/turn.ts';
 import { createTools } from './tools/index.ts';
+import type { Tracing } from './tracing/tracing.ts';
 
 export const VERSION = '0.1.0';
 export const ROOT = path.resolve(import.meta.dirname, '..');
@@ -162,6 +163,21 @@ const MAIL_LEASE_SECONDS = 60;
 const MAILS_AT_ONCE = 32;
 const BUDGET = { modelCalls: 12, toolCalls: 40, tokens: 200_000, runMs: 300_000 };
 
+type Traced = Omit<Tracing, 'request'> & { request: Tracing['request'] | undefined };
+const asItIs = <Port>(port: Port): Port => port;
+/** In place of tracing where no collector is configured. */
+const UNTRACED: Traced = {
+  turns: asItIs,
+  engine: asItIs,
+  model: asItIs,
+  gate: asItIs,
+  ledger: asItIs,
+  mailer: asItIs,
+  request: undefined,
+  turnClosed: () => {},
+  stop: async () => {},
+};
+
 /** Puts the service together; throws a sentence where it cannot serve safely. */
 export async function createApp({
   config,
@@ -179,6 +195,16 @@ export async function createApp({
   await assertRowLevelSecurity(appPool);
   await assertRowLevelSecurity(runtimePool);
   const database = createDatabase({ pool: appPool });
+  // Loaded only where it is wanted: whoever does not trace pays nothing for it.
+  const tracing: Traced =
+    config.otlpEndpoint === null
+      ? UNTRACED
+      : (await import('./tracing/tracing.ts')).createTracing({
+          endpoint: config.otlpEndpoint,
+          version: VERSION,
+          instance: owner,
+          report: (error) => log.warn({ err: error }, 'traces cannot be delivered to the collector'),
+        });
 
   // Resources: deeds over rows.
   const identities = createIdentities({ pool: appPool, database, newId, now, log });
@@ -196,7 +222,7 @@ export async function createApp({
     'mailer',
     config.smtpUrl === null
       ? createSandboxMailer()
-      : createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS, dkim: config.dkim }),
+      : tracing.mailer(createSmtpMailer({ url: config.smtpUrl, timeoutMs: SMTP_MS, dkim: config.dkim })),
   );
   const idempotency = createIdempotencyStore({ database });
   const links = createUnsubscribeLinks(config);
@@ -208,22 +234,24 @@ export async function createApp({
   // Models, prompts and the graph that writes mails.
   const model: Model = wrap(
     'model',
-    config.model === null
-      ? createModel({
-          apiKey: 'offline',
-          baseUrl: 'http://offline.invalid/v1',
-          model: 'offline',
-          fetch: createOfflineFetch(),
-          idleTimeoutMs: MODEL_IDLE_MS,
-          maxRetries: 0,
-        })
-      : createModel({
-          apiKey: config.model.apiKey,
-          baseUrl: config.model.baseUrl,
-          model: config.model.name,
-          idleTimeoutMs: MODEL_IDLE_MS,
-          maxRetries: MODEL_RETRIES,
-        }),
+    tracing.model(
+      config.model === null
+        ? createModel({
+            apiKey: 'offline',
+            baseUrl: 'http://offline.invalid/v1',
+            model: 'offline',
+            fetch: createOfflineFetch(),
+            idleTimeoutMs: MODEL_IDLE_MS,
+            maxRetries: 0,
+          })
+        : createModel({
+            apiKey: config.model.apiKey,
+            baseUrl: config.model.baseUrl,
+            model: config.model.name,
+            idleTimeoutMs: MODEL_IDLE_MS,
+            maxRetries: MODEL_RETRIES,
+          }),
+    ),
   );
   const prompts = createPrompts({
     folder: path.join(ROOT, 'prompts'),
@@ -281,7 +309,14 @@ export async function createApp({
     now,
   });
   const toolBox = createToolBox(tools);
-  const lease: LeaseNeeds = { owner, leaseSeconds: config.leaseSeconds, modelName: model.name, newId, now };
+  const lease: LeaseNeeds = {
+    owner,
+    leaseSeconds: config.leaseSeconds,
+    modelName: model.name,
+    newId,
+    now,
+    onClosed: tracing.turnClosed,
+  };
   const approvals = wrap(
     'approvals',
     createApprovals({
@@ -295,7 +330,7 @@ export async function createApp({
     log.error({ err: error, turn_id: turn.turnId }, 'a turn met an error that nobody else was told of');
   const gate = createGate({
     toolBox,
-    ledger: wrap('ledger', createLedger({ database, ...lease })),
+    ledger: wrap('ledger', tracing.ledger(createLedger({ database, ...lease }))),
     cardOf: approvals.ofCall,
     newId,
     now,
@@ -303,7 +338,13 @@ export async function createApp({
   });
 
   // A turn's life.
-  const graphNeeds = { model, toolBox, gate, budget: BUDGET, now };
+  const graphNeeds = {
+    model,
+    toolBox,
+    gate: tracing.gate(gate, (tool) => toolBox.get(tool) !== undefined),
+    budget: BUDGET,
+    now,
+  };
   const outreach = createOutreachGraph(graphNeeds);
   const singleCall = createSingleCallGraph(graphNeeds);
   const contextReader = createContextReader({ appPool, ...lease });
@@ -345,16 +386,24 @@ export async function createApp({
   });
   const store = wrap(
     'turns',
-    createTurnStore({
-      ...lease,
-      appPool,
-      runtimePool,
-      pendingApprovals: approvals.pendingWithin,
-      context: contextReader,
-    }),
+    tracing.turns(
+      createTurnStore({
+        ...lease,
+        appPool,
+        runtimePool,
+        pendingApprovals: approvals.pendingWithin,
+        context: contextReader,
+      }),
+    ),
   );
   const inFlight = createInFlight();
-  const turns = createTurns({ store, journal, engine, inFlight, report: reportTurn });
+  const turns = createTurns({
+    store,
+    journal,
+    engine: tracing.engine(engine),
+    inFlight,
+    report: reportTurn,
+  });
   const conversations = createConversations({
     appPool,
     newId,
@@ -472,6 +521,7 @@ export async function createApp({
   );
   const server = createHttpServer({
     observe: metrics.observeRequest,
+    ...(tracing.request === undefined ? {} : { trace: tracing.request }),
     routes,
     authenticate: createAuthenticate({
       mode: config.authMode,
@@ -513,6 +563,7 @@ export async function createApp({
       await closeServer(server, clock);
       await listener.stop();
       await Promise.all([appPool.end(), runtimePool.end(), dispatchPool.end()]);
+      await tracing.stop();
     },
   };
 }

@@ -24,6 +24,8 @@ export interface Config {
   dkim: { domain: string; selector: string; privateKey: string } | null;
   leaseSeconds: number;
   logLevel: string;
+  /** Where traces are sent; null: nowhere. */
+  otlpEndpoint: string | null;
   /** Values that must never be logged. */
   secrets: string[];
 }
@@ -48,6 +50,7 @@ export function readConfig(environment: Record<string, string | undefined> = pro
   const baseUrl = readUrl(read, 'OPENAI_BASE_URL', ['http:', 'https:']);
   const smtpUrl = readUrl(read, 'SMTP_URL', ['smtp:', 'smtps:']);
   const dkim = readDkim(read);
+  const otlpEndpoint = readUrl(read, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']);
   const signingSecret = readSigningSecret(read, databaseUrl, dataDir);
   const logLevel = read('LOG_LEVEL') ?? 'info';
   if (!LEVELS.includes(logLevel)) throw new ConfigError(`LOG_LEVEL must be one of ${LEVELS.join(', ')}.`);
@@ -69,6 +72,7 @@ export function readConfig(environment: Record<string, string | undefined> = pro
     dkim,
     leaseSeconds: readWhole(read, 'LEASE_SECONDS', 15, 2, 600),
     logLevel,
+    otlpEndpoint,
     secrets: [
       apiKey,
       jwt?.secret,
@@ -77,6 +81,7 @@ export function readConfig(environment: Record<string, string | undefined> = pro
       read('DKIM_KEY'),
       passwordOf(databaseUrl),
       passwordOf(smtpUrl),
+      passwordOf(otlpEndpoint),
     ].filter((secret) => secret != null),
   };
 }

@@ -11,6 +11,7 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const ORDER: [string, RegExp][] = [
   ['main', /^src\/(main|process)\.ts$/],
   ['app', /^src\/app\.ts$/],
+  ['tracing', /^src\/tracing\//],
   ['graphs', /^graphs\//],
   ['engine', /^src\/engine\//],
   ['mcp', /^src\/mcp\//],
@@ -118,6 +119,16 @@ describe('the house', () => {
 
   it('lets LangChain stay in the engine and the graphs', () => {
     expect(strangers(/^@langchain\//, /^(src\/engine|graphs)\//)).toEqual([]);
+  });
+
+  it('lets OpenTelemetry stay in tracing, which is loaded only where it is wanted', () => {
+    expect(strangers(/^@opentelemetry\//, /^src\/tracing\//)).toEqual([]);
+    const loaded = server.flatMap((file) =>
+      runtimeImports(file.text)
+        .filter((specifier) => specifier.includes('tracing/'))
+        .map((specifier) => `${file.name} imports ${specifier}`),
+    );
+    expect(loaded).toEqual([]);
   });
 
   it('lets SQL stay where rows are kept', () => {

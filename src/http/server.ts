@@ -25,6 +25,23 @@ export interface HttpNeeds {
   log: Log;
   /** Told of every answer, for the metrics. */
   observe?(route: string, method: string, status: number, ms: number): void;
+  /** Follows a request, where requests are traced; takes the header `traceparent`. */
+  trace?(traceparent: string | undefined): RequestTrace;
+}
+
+/** One request as a trace follows it. */
+export interface RequestTrace {
+  /** Ties the trace to the request's line in the log. */
+  traceId: string;
+  /** Does the work of the request; what is traced meanwhile belongs to it. */
+  within<T>(work: () => T): T;
+  end(facts: {
+    route: string;
+    method: string;
+    status: number;
+    requestId: string;
+    workspaceId: string | null;
+  }): void;
 }
 
 /** Makes the HTTP server; it does not listen yet. */
@@ -84,12 +101,13 @@ async function answerRequest(
 ): Promise<void> {
   const began = needs.now();
   const requestId = needs.newId();
+  const trace = needs.trace?.(context.req.headers.traceparent?.toString());
   context.state.requestId = requestId;
   context.set('X-Request-Id', requestId);
   context.set('X-Content-Type-Options', 'nosniff');
   context.set('Referrer-Policy', 'no-referrer');
   try {
-    if (!allowOrigin(needs, context)) await next();
+    if (!allowOrigin(needs, context)) await (trace === undefined ? next() : trace.within(next));
   } catch (error) {
     const { status, headers, body } = errorAnswer(error, requestId, context.path);
     // Work that was given up because its client has gone is nobody's fault.
@@ -101,10 +119,19 @@ async function answerRequest(
   }
   const caller: Caller | undefined = context.state.caller;
   const ms = needs.now() - began;
-  needs.observe?.(context.state.route ?? 'none', context.method, context.status, ms);
+  const route: string = context.state.route ?? 'none';
+  needs.observe?.(route, context.method, context.status, ms);
+  trace?.end({
+    route,
+    method: context.method,
+    status: context.status,
+    requestId,
+    workspaceId: caller?.workspaceId ?? null,
+  });
   needs.log.info(
     {
       request_id: requestId,
+      ...(trace === undefined ? {} : { trace_id: trace.traceId }),
       method: context.method,
       path: context.path,
       status: context.status,

@@ -10,6 +10,8 @@ export interface TurnInput {
   page_context?: Record<string, unknown>;
   /** The one call that the turn is for, where no model is asked: somebody called a tool by name. */
   tool_call?: { name: string; args: Record<string, unknown> };
+  /** Where the turn's trace begins, kept for whoever goes on with it; only tracing reads it. */
+  trace?: string;
 }
 
 /** A turn that this process holds under a lease. */

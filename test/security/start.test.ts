@@ -105,6 +105,8 @@ describe('a wrong variable', () => {
         DKIM_KEY: String(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
       },
     ],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', { OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318' }],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', { OTEL_EXPORTER_OTLP_ENDPOINT: 'grpc://collector.example:4317' }],
     ['JWT_SECRET', { JWT_SECRET: CANARY }],
     ['JWT_SECRET', { JWT_SECRET: SECRET, JWT_JWKS_URL: 'https://issuer.example/jwks' }],
     ['JWT_JWKS_URL', { JWT_JWKS_URL: 'issuer.example' }],

@@ -2,6 +2,7 @@
 
 import type { Queryable } from '../../db/pipeline.ts';
 import type { NewEvent, Part, Usage } from '../../runtime/events.ts';
+import type { TurnInput } from '../../runtime/ports.ts';
 import { applyEvent, closingEvents, contentOf } from '../../runtime/reply.ts';
 import { insertEvents, type LeaseNeeds, toStored } from './lease.ts';
 import { toJson } from './rows.ts';
@@ -33,10 +34,12 @@ export async function closeWaiting(
     workspace_id: string;
     message_id: string;
     usage: Usage;
+    input: TurnInput;
+    created_at: Date;
   }>(
     `update turns set status = 'cancelled', ended_at = now(), lease_owner = null, lease_until = null,
             lease_epoch = lease_epoch + 1, run_id = $2, run_kind = 'resume'
-      where id = $1 and status = 'awaiting_approval' returning conversation_id, workspace_id, message_id, usage`,
+      where id = $1 and status = 'awaiting_approval' returning conversation_id, workspace_id, message_id, usage, input, created_at`,
     [turnId, runId],
   );
   const turn = turns.rows[0];
@@ -83,4 +86,11 @@ export async function closeWaiting(
     turn.workspace_id,
     turn.conversation_id,
   ]);
+  needs.onClosed?.({
+    turnId,
+    threadId: turn.conversation_id,
+    workspaceId: turn.workspace_id,
+    input: turn.input,
+    createdAt: turn.created_at.toISOString(),
+  });
 }

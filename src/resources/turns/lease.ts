@@ -17,7 +17,11 @@ export interface LeaseNeeds {
   modelName: string;
   newId(): string;
   now(): number;
+  /** Told of a turn that ended without a run. */
+  onClosed?(turn: ClosedTurn): void;
 }
+
+export type ClosedTurn = Pick<LeasedTurn, 'turnId' | 'threadId' | 'workspaceId' | 'input' | 'createdAt'>;
 
 interface TurnRow {
   id: string;
