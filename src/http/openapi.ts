@@ -76,7 +76,7 @@ function refusalsOf({ refusals = [] }: Route): string[] {
 
 /** Whether a repeat with the same Idempotency-Key is recognised. */
 function takesIdempotencyKey(route: Route): boolean {
-  return route.method !== 'GET' && route.access !== 'public' && route.upload === undefined;
+  return route.method !== 'GET' && route.access !== 'public';
 }
 
 function operationOf(route: Route): Record<string, unknown> {
@@ -183,7 +183,7 @@ function errorsOf(route: Route): number[] {
   if (route.params !== undefined) statuses.push(404);
   if (route.params !== undefined || route.query !== undefined || route.body !== undefined) statuses.push(422);
   if (route.body !== undefined || route.upload !== undefined) statuses.push(400, 413, 415);
-  if (takesIdempotencyKey(route) || route.upload !== undefined) statuses.push(409, 422);
+  if (takesIdempotencyKey(route)) statuses.push(409, 422);
   statuses.push(...(route.refusals ?? []).map((code) => ERROR_STATUS[code]));
   return [...new Set(statuses)].sort();
 }

@@ -21,6 +21,11 @@ export interface RouteRequest<Params, Query, Body> {
   incoming: IncomingMessage;
   /** Aborts when the client has gone. */
   gone: AbortSignal;
+  /**
+   * Runs `work` once for the request's Idempotency-Key, if it has one: for handlers of uploads, which know what they
+   * were sent (`sent`, by which two requests are the same) only after they have read it. The server does it for the others.
+   */
+  once(sent: unknown, work: () => Promise<Answer>): Promise<Answer>;
 }
 
 export type Answer =

@@ -185,6 +185,8 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
   }
   const gone = new AbortController();
   context.res.once('close', () => gone.abort(GONE));
+  const answerOnce = (sent: unknown, work: () => Promise<Answer>) =>
+    maybeOnce(needs, route, context, caller, sent, work);
   const handle = () =>
     route.handle({
       caller,
@@ -195,8 +197,10 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
       header: (name) => incoming.headers[name]?.toString(),
       incoming,
       gone: gone.signal,
+      once: answerOnce,
     });
-  write(context, await maybeOnce(needs, route, context, caller, body, handle));
+  // What an upload holds is known to its handler only.
+  write(context, await (route.upload === undefined ? answerOnce(body, handle) : handle()));
 }
 
 /** Honours Idempotency-Key on writes that do not keep their own record of it. */
@@ -208,11 +212,7 @@ async function maybeOnce(
   body: unknown,
   handle: () => Promise<Answer>,
 ): Promise<Answer> {
-  const applies =
-    route.method !== 'GET' &&
-    route.access !== 'public' &&
-    route.ownIdempotency !== true &&
-    route.upload === undefined;
+  const applies = route.method !== 'GET' && route.access !== 'public' && route.ownIdempotency !== true;
   const key = applies ? readIdempotencyKey(context.req.headers['idempotency-key']?.toString()) : undefined;
   if (key === undefined) return handle();
   const scope = {

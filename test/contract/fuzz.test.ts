@@ -3,6 +3,7 @@
  * shape that it publishes. FUZZ_RUNS says how many inputs each route gets, FUZZ_SEED which.
  */
 
+import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schemaOf } from '../../src/http/openapi.ts';
@@ -48,6 +49,8 @@ interface Answered {
   body: unknown;
   /** What is wrong with the answer itself; null where it is as it is published. */
   fault: string | null;
+  /** Whether it is the answer of an earlier request with the same Idempotency-Key. */
+  replayed: boolean;
 }
 
 /** Sends an input and judges the answer; of a stream only that it began. */
@@ -81,6 +84,7 @@ async function send(
   return {
     status: response.status,
     body: json ?? text,
+    replayed: response.headers.get('idempotency-replayed') === 'true',
     fault: published.faultOf(route.method, route.path, response.status, type, json),
   };
 }
@@ -128,25 +132,40 @@ function told(route: Route, input: Input, { status, body, fault }: Answered): st
   return `${route.operation} ${JSON.stringify(input).slice(0, 500)} → ${status} ${answer}: ${fault} (FUZZ_SEED=${SEED})`;
 }
 
-/** A call that must succeed; answers what came. `params` default to what is seeded. */
+/**
+ * A call that must succeed; answers what came. `params` default to what is seeded. A write is sent twice with one
+ * Idempotency-Key, and the second is given the answer of the first.
+ */
 async function succeed(
   operation: string,
   input: { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown } = {},
-  headers?: Record<string, string>,
+  headers: Record<string, string> = { prefer: 'respond-async' },
 ): Promise<Record<string, unknown>> {
   const route = routes().find((one) => one.operation === operation);
   if (route === undefined) throw new Error(`there is no operation ${operation}`);
   const { params, query = {}, body } = input;
-  const answer = await send(route, { params: { ...idsOf(route), ...params }, query, body }, headers);
+  const whole = { params: { ...idsOf(route), ...params }, query, body };
+  const writes = route.method !== 'GET' && route.access !== 'public';
+  const key: Record<string, string> = writes ? { 'idempotency-key': randomUUID() } : {};
+  const answer = await send(route, whole, { ...headers, ...key });
   expect({ operation, ...answer }).toMatchObject({
     operation,
     fault: null,
     status: expect.toSatisfy(isSuccess),
   });
   succeeded.add(operation);
+  if (writes) {
+    const again = await send(route, whole, { ...headers, ...key });
+    // A key is shown once, so no repeat can be given it.
+    if (operation === 'createApiKey')
+      expect(again).toMatchObject({ status: 409, body: { id: idOf(answer) } });
+    else if (operation === 'agentChat') expect(again).toMatchObject({ status: answer.status, fault: null });
+    else expect({ operation, ...again }).toEqual({ operation, ...answer, replayed: true });
+  }
   return recordOf(answer.body);
 }
 
+const idOf = ({ body }: Answered) => recordOf(body).id;
 const isSuccess = (status: number) => status >= 200 && status < 300;
 const succeeded = new Set<string>();
 

@@ -11,6 +11,11 @@ export interface Upload {
   fields: Record<string, string>;
 }
 
+/** What was sent, as two uploads are compared: the bytes of the file by their hash. */
+export function toSent({ file, fields }: Upload): Record<string, unknown> {
+  return { file: file.name, sha256: file.sha256, fields };
+}
+
 /** Characters of a file's name that are kept. */
 const NAME_LIMIT = 255;
 

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { type Route, route } from '../../http/route.ts';
 import { parseInput } from '../../http/validation.ts';
-import { withUpload } from './multipart.ts';
+import { toSent, withUpload } from './multipart.ts';
 import {
   filePreview,
   importFields,
@@ -32,10 +32,13 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
       upload: { file: FILE },
       answers: { 200: filePreview },
       refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE'],
-      handle: ({ caller, incoming }) =>
-        withUpload(incoming, async ({ file, fields }) => {
-          parseInput(previewFields, fields, 'body');
-          return { status: 200, body: await uploads.preview(caller, { file }) };
+      handle: ({ caller, incoming, once }) =>
+        withUpload(incoming, async (upload) => {
+          parseInput(previewFields, upload.fields, 'body');
+          return once(toSent(upload), async () => ({
+            status: 200,
+            body: await uploads.preview(caller, upload),
+          }));
         }),
     }),
     route({
@@ -53,10 +56,13 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
       },
       answers: { 201: importResult },
       refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE'],
-      handle: ({ caller, incoming, gone }) =>
-        withUpload(incoming, async ({ file, fields }) => {
-          const given = parseInput(importFields, fields, 'body');
-          return { status: 201, body: await uploads.importCsv(caller, { ...given, file, signal: gone }) };
+      handle: ({ caller, incoming, gone, once }) =>
+        withUpload(incoming, async (upload) => {
+          const given = parseInput(importFields, upload.fields, 'body');
+          return once(toSent(upload), async () => ({
+            status: 201,
+            body: await uploads.importCsv(caller, { ...given, file: upload.file, signal: gone }),
+          }));
         }),
     }),
     route({
@@ -87,10 +93,14 @@ export function createUploadRoutes(uploads: Uploads): Route[] {
       },
       answers: { 200: uploadResult },
       refusals: ['INVALID_UPLOAD', 'INVALID_CSV', 'UPLOAD_TOO_LARGE', 'ALREADY_EXISTS'],
-      handle: ({ caller, params, incoming, gone }) =>
-        withUpload(incoming, async ({ file, fields }) => {
-          parseInput(sessionFields, fields, 'body');
-          return { status: 200, body: await uploads.fillSession(caller, { ...params, file, signal: gone }) };
+      handle: ({ caller, params, incoming, gone, once }) =>
+        withUpload(incoming, async (upload) => {
+          parseInput(sessionFields, upload.fields, 'body');
+          const input = { ...params, file: upload.file, signal: gone };
+          return once(toSent(upload), async () => ({
+            status: 200,
+            body: await uploads.fillSession(caller, input),
+          }));
         }),
     }),
   ];

@@ -1,6 +1,6 @@
 /** A received file on disk: a slow sender then holds neither memory nor a transaction, and the encoding is known before the first row. */
 
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,6 +19,8 @@ export interface SpooledFile {
   name: string;
   /** In bytes. */
   size: number;
+  /** SHA-256 (hex) of its bytes. */
+  sha256: string;
   encoding: Encoding;
   /** Whether it begins like an Excel workbook, new or old. */
   excel: boolean;
@@ -39,10 +41,12 @@ export async function spool(source: AsyncIterable<Buffer>, name: string): Promis
     let utf8 = true;
     let size = 0;
     let head = Buffer.alloc(0);
+    const hash = createHash('sha256');
     for await (const chunk of source) {
       if (size + chunk.length > FILE_LIMIT) throw fileTooLarge();
       await handle.writeFile(chunk);
       size += chunk.length;
+      hash.update(chunk);
       if (head.length < 4) head = Buffer.concat([head, chunk.subarray(0, 4)]).subarray(0, 4);
       utf8 &&= isText(strict, chunk);
     }
@@ -51,6 +55,7 @@ export async function spool(source: AsyncIterable<Buffer>, name: string): Promis
     return {
       name,
       size,
+      sha256: hash.digest('hex'),
       encoding,
       excel: ['504b0304', 'd0cf11e0'].includes(head.toString('hex')),
       async *text() {

@@ -206,12 +206,17 @@ export function createLaunches(needs: LaunchNeeds) {
     campaign: CampaignRow,
     add: AddLeads,
   ): Promise<number> {
+    const { rows } = await sql<{ id: string }>`
+      select l.id from leads l where ${meantBy(campaign, add)} order by l.dataset_id, l.row_index, l.id`.execute(
+      tx,
+    );
+    const leads = rows.map((row) => row.id);
+    const ids = leads.map(() => newId());
     const { numAffectedRows } = await sql`
       insert into campaign_leads (id, workspace_id, campaign_id, lead_id, position)
-      select gen_random_uuid(), ${campaign.workspace_id}::uuid, ${campaign.id}::uuid, l.id,
-             (select coalesce(max(position), -1) from campaign_leads where campaign_id = ${campaign.id}::uuid)
-               + row_number() over (order by l.dataset_id, l.row_index, l.id)
-        from leads l where ${meantBy(campaign, add)}
+      select n.id, ${campaign.workspace_id}::uuid, ${campaign.id}::uuid, n.lead_id,
+             (select coalesce(max(position), -1) from campaign_leads where campaign_id = ${campaign.id}::uuid) + n.place
+        from unnest(${ids}::uuid[], ${leads}::uuid[]) with ordinality as n(id, lead_id, place)
       on conflict (campaign_id, lead_id) do nothing`.execute(tx);
     return Number(numAffectedRows ?? 0);
   }
