@@ -5,8 +5,8 @@ import { GraphDrained, GraphRecursionError, RunControl } from '@langchain/langgr
 import { isDatabaseAway } from '../db/away.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 import type { Approval } from '../runtime/events.ts';
-import type { Engine, LeasedTurn, LegOutcome, Performance } from '../runtime/ports.ts';
-import type { CheckpointStore } from './checkpoint-store.ts';
+import type { Engine, LeasedTurn, LegOutcome, Performance, Reply } from '../runtime/ports.ts';
+import type { CheckpointStore, StoredCheckpoint } from './checkpoint-store.ts';
 import { createCheckpointer } from './checkpointer.ts';
 import { withSaver } from './checkpointer-of-run.ts';
 import type { CallRun, GateRun, Policy } from './gate.ts';
@@ -100,14 +100,16 @@ export function createEngine(needs: EngineNeeds): Engine {
       drain.addEventListener('abort', leave);
       if (drain.aborted) leave();
       try {
-        const begin = fresh || !(await hasCheckpoint(turn));
+        const rows = fresh ? null : await checkpoints.read(turn.turnId);
+        const begin = rows === null || rootOf(rows) === undefined;
+        const store = behindJournal(reply, rows);
         const result = await graphOf(turn).invoke(begin ? {} : null, {
           configurable: {
             thread_id: `${turn.workspaceId}:${turn.turnId}`,
             lease_epoch: turn.epoch,
             fresh,
             run,
-            ...withSaver(createCheckpointer({ store: checkpoints, lazy: true })),
+            ...withSaver(createCheckpointer({ store, lazy: true })),
           },
           durability: 'sync',
           recursionLimit,
@@ -129,7 +131,7 @@ export function createEngine(needs: EngineNeeds): Engine {
     answerBegun: ({ turn, reply, signal }) => needs.answerBegun({ turn, reply, signal }),
 
     async completedCalls(turn) {
-      const root = (await checkpoints.read(turn.turnId)).find((row) => row.ns === '');
+      const root = rootOf(await checkpoints.read(turn.turnId));
       if (root === undefined) return 0;
       // A write that has no checkpoint yet counts too: going on applies it and does not ask the model again.
       const written = root.writes
@@ -139,8 +141,29 @@ export function createEngine(needs: EngineNeeds): Engine {
     },
   };
 
-  async function hasCheckpoint(turn: LeasedTurn): Promise<boolean> {
-    return (await checkpoints.read(turn.turnId)).some((row) => row.ns === '');
+  /**
+   * A checkpoint never overtakes the journal: a takeover that finds a model call done does not tell it again, so all that
+   * was told of it must be stored by then. `rows` were read already: the graph begins with what decided how it is begun,
+   * also where another process takes the turn meanwhile.
+   */
+  function behindJournal(reply: Reply, rows: StoredCheckpoint[] | null): CheckpointStore {
+    let read = rows;
+    return {
+      ...checkpoints,
+      async read(turnId) {
+        const known = read;
+        read = null;
+        return known ?? checkpoints.read(turnId);
+      },
+      async write(...row) {
+        await reply.stored();
+        await checkpoints.write(...row);
+      },
+      async addWrites(...writes) {
+        await reply.stored();
+        await checkpoints.addWrites(...writes);
+      },
+    };
   }
 
   /** How a leg ended that threw; throws what is not its end. */
@@ -160,6 +183,11 @@ export function createEngine(needs: EngineNeeds): Engine {
     if (!(error instanceof ServiceError)) report(error, turn);
     return { status: 'failed', error: errorFact(error) };
   }
+}
+
+/** The graph's own checkpoint among a turn's. */
+function rootOf(rows: readonly StoredCheckpoint[]): StoredCheckpoint | undefined {
+  return rows.find((row) => row.ns === '');
 }
 
 /** The cards for which the graph stopped. */

@@ -98,6 +98,8 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
     pending: StoredEvent[];
     inboxIds: string[];
     refusals: number;
+    /** The last row whose storing failed: it may be stored for all that, so it must not grow any more. */
+    tried: StoredEvent | undefined;
     lose(): void;
   }
 
@@ -149,6 +151,7 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
         return;
       }
       for (const { writer, batch } of taken) {
+        writer.tried = batch.rows.at(-1);
         writer.pending = [...batch.rows, ...writer.pending];
         writer.inboxIds = [...batch.inboxIds, ...writer.inboxIds];
         writer.refusals += isTransient(error) ? 0 : 1;
@@ -185,6 +188,7 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       pending: [],
       inboxIds: [],
       refusals: 0,
+      tried: undefined,
       lose() {
         lost = true;
         writers.delete(writer);
@@ -250,7 +254,7 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       else state.entries.push({ row: number(event, seq), ready: true, last: event.data.delta });
       const stored = writer.pending.at(-1);
       // The stored row must be its own object: it may be flushed while the one in memory still grows.
-      if (stored === undefined || !mergeInto(stored, event, seq))
+      if (stored === undefined || stored === writer.tried || !mergeInto(stored, event, seq))
         writer.pending.push(number({ ...event, data: { ...event.data } } as NewEvent, seq));
       scheduleFlush();
       announce();

@@ -204,6 +204,8 @@ export interface Reply {
   stepStart(step: string): void;
   stepEnd(step: string): void;
   notice(code: string, message: string): void;
+  /** Resolves when all that was told so far is stored. */
+  stored(): Promise<void>;
 }
 
 export type ToolEnd =

@@ -138,6 +138,7 @@ export function createReply({ turn, run }: { turn: LeasedTurn; run: LiveRun }): 
       closePart();
       tell({ type: 'notice', data: { code, message } });
     },
+    stored: () => run.flushed(),
     resetTo(calls) {
       open = null;
       half = '';

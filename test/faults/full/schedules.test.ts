@@ -1,0 +1,3 @@
+import { provesSchedules } from '../schedules.ts';
+
+provesSchedules({ count: 5_000, seed: Date.now() });

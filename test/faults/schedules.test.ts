@@ -1,0 +1,3 @@
+import { provesSchedules } from './schedules.ts';
+
+provesSchedules({ count: 80, seed: 1 });
