@@ -10,8 +10,7 @@ export default defineConfig({
     include: ['test/faults/full/**/*.test.ts'],
     globalSetup: [`test/support/setup-${database}.ts`],
     reporters: [createFaultReporter()],
-    // A row is many tries, each with a patience of its own.
-    testTimeout: 3_600_000,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 1,
     fileParallelism: false,

@@ -127,7 +127,7 @@ export interface AppNeeds {
   wrap?<Port extends object>(name: PortName, port: Port): Port;
 }
 
-/** The ports that `wrap` is offered. */
+/** The ports that `wrap` is offered; of the tools each by itself. */
 export const PORTS = [
   'turns',
   'journal',
@@ -137,6 +137,7 @@ export const PORTS = [
   'summaries',
   'model',
   'mailer',
+  'tools',
 ] as const;
 export type PortName = (typeof PORTS)[number];
 
@@ -307,7 +308,7 @@ export async function createApp({
     campaignStats,
     campaignTexts,
     now,
-  });
+  }).map((tool) => wrap('tools', tool));
   const toolBox = createToolBox(tools);
   const lease: LeaseNeeds = {
     owner,

@@ -342,7 +342,17 @@ export function createGate(needs: GateNeeds) {
     context: ExecuteContext,
     card: Approval | null,
   ): Promise<Executed> {
-    return settleOutcome(run, call, tool, proposal, context, card, await tool.act(context, proposal));
+    let outcome = await tool.act(context, proposal);
+    // Nobody is asked what a provider can be told again without doing it twice.
+    for (
+      let repeats = 0;
+      outcome.state === 'unknown' && tool.deduplicates && repeats < REPEATS;
+      repeats += 1
+    ) {
+      await ours(ledger.again(run.turn, call.toolCallId, card?.approval_id ?? null));
+      outcome = await tool.act(context, proposal);
+    }
+    return settleOutcome(run, call, tool, proposal, context, card, outcome);
   }
 
   async function settleOutcome(
@@ -519,6 +529,9 @@ export function createGate(needs: GateNeeds) {
 
   return { plan, execute, overBudget, answerBegun };
 }
+
+/** How often an act of unknown outcome is told again to a provider that deduplicates, before a person is asked. */
+const REPEATS = 2;
 
 const LOST: ErrorFact = {
   code: 'EFFECT_UNKNOWN',

@@ -140,7 +140,10 @@ export interface TurnStore {
   settle(turn: LeasedTurn, settlement: Settlement): Promise<Settled>;
   /** Renews what this process holds; answers what it lost and what somebody wants cancelled. */
   renew(held: readonly Held[]): Promise<{ lost: Held[]; cancel: string[] }>;
-  /** Takes over turns whose lease ran out, oldest first; each gets its next epoch, block and run, and the events that say so. */
+  /**
+   * Takes over turns whose lease ran out, oldest first; each gets its next epoch, block and run, and the events that say
+   * so. Tells, too, what a lost process left in the inbox of a conversation in which no run is live.
+   */
   takeOver(limit: number): Promise<{ turn: LeasedTurn; events: StoredEvent[] }[]>;
   /** Gives a turn back at once, for whoever sweeps next. */
   release(turn: LeasedTurn): Promise<void>;

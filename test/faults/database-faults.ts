@@ -181,9 +181,7 @@ async function play(
   const { client, talk, smtp } = scene;
   const words = `database ${v7()}`;
   const address = `lead-${v7()}@acme.example`;
-  const leadId = await again(() =>
-    insertLead({ url: '', query: scene.query, close: async () => {} }, address),
-  );
+  const leadId = await again(() => insertLead({ query: scene.query }, address));
   const half = Promise.withResolvers<void>();
   if (moment !== 'in the text') half.resolve();
   talk.plan(words, [{ text: ['I write ', half.promise, 'to her. '], toolCalls: [sendEmail(leadId)] }, LAST]);

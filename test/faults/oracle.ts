@@ -33,10 +33,16 @@ export function sorted(value: unknown): unknown {
   );
 }
 
-/** The message's text by its deltas alone. */
-export function textOf(events: readonly JournalEvent[]): string {
+/** All messages of the conversation as a reader makes them of these events. */
+export function messagesOf(events: readonly JournalEvent[]): readonly Message[] {
+  return events.reduce(applyEvent, createConversationState()).messages;
+}
+
+/** An assistant's message's text by its deltas alone. */
+export function textOf(events: readonly JournalEvent[], turnId?: string): string {
   let texts = new Map<number, string>();
   for (const event of events) {
+    if (turnId !== undefined && event.data.turn_id !== turnId) continue;
     if (event.type === 'text-start') texts.set(event.data.part, '');
     if (event.type === 'text-delta')
       texts.set(event.data.part, (texts.get(event.data.part) ?? '') + event.data.delta);
@@ -51,15 +57,15 @@ export function textOf(events: readonly JournalEvent[]): string {
     .join('\n\n');
 }
 
-/** What a reader must be told exactly once, and in pairs. */
-export function oddEvents(events: readonly JournalEvent[]): string[] {
+/** What a reader must be told exactly once, and in pairs; the last run must have ended so. */
+export function oddEvents(events: readonly JournalEvent[], end = 'completed'): string[] {
   const counts = new Map<string, number>();
   const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
   let runs = 0;
   for (const event of events) {
     if (event.type === 'run-start') runs += 1;
     if (event.type === 'run-end') runs -= 1;
-    if (event.type === 'user-message') count('user-message');
+    if (event.type === 'user-message') count(`user-message ${event.data.message.id}`);
     if (event.type === 'tool-end') count(`tool-end ${event.data.tool_call_id}`);
     if (event.type === 'approval-request') count(`approval-request ${event.data.approval.approval_id}`);
     if (event.type === 'approval-end') count(`approval-end ${event.data.approval_id}`);
@@ -71,9 +77,12 @@ export function oddEvents(events: readonly JournalEvent[]): string[] {
   const requests = events.filter((event) => event.type === 'approval-request').length;
   if (ends !== requests) faults.push(`${requests} cards were asked and ${ends} ended`);
   if (runs !== 0) faults.push(`${runs} runs have no end`);
-  const last = events.at(-1);
-  if (last?.type !== 'run-end' || last.data.status !== 'completed')
-    faults.push(`the last event is ${JSON.stringify(last)}`);
+  const last = events.findLast((event) => event.type === 'run-end');
+  if (last?.type !== 'run-end' || last.data.status !== end)
+    faults.push(`the last run's end is ${JSON.stringify(last)}`);
+  const numbers = events.map(({ seq }) => seq);
+  if (numbers.some((seq, index) => index > 0 && seq <= (numbers[index - 1] ?? 0)))
+    faults.push('the numbers do not ascend');
   return faults;
 }
 

@@ -5,7 +5,7 @@ import type { Reporter, TestCase, TestModule } from 'vitest/node';
 const COLUMNS = ['promise', 'what', 'tried', 'held', 'seconds', 'beside it'] as const;
 type Line = Record<(typeof COLUMNS)[number], string>;
 
-/** Each test that `proves` declared becomes a row, in the order of the promises; any other one only where it failed. */
+/** Each test that `proves` declared becomes a row, and each suite named by a promise, in the order of the promises; any other test only where it failed. */
 export function createFaultReporter(): Reporter {
   return {
     onTestCaseResult(test) {
@@ -13,7 +13,9 @@ export function createFaultReporter(): Reporter {
     },
     onTestRunEnd(modules) {
       const tests = modules.flatMap((module) => [...module.children.allTests()]);
-      const lines = tests.flatMap(linesOf).sort((one, other) => rank(one) - rank(other));
+      const lines = [...tests.flatMap(linesOf), ...suiteLines(tests)].sort(
+        (one, other) => rank(one) - rank(other),
+      );
       const widths = COLUMNS.map((name) => Math.max(name.length, ...lines.map((line) => line[name].length)));
       const row = (cells: readonly string[]) =>
         `| ${cells.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(' | ')} |`;
@@ -28,8 +30,35 @@ export function createFaultReporter(): Reporter {
   };
 }
 
+/** A suite whose name begins with a promise is a row too; each of its tests is a try. */
+function suiteLines(tests: readonly TestCase[]): Line[] {
+  const suites = new Map<string, TestCase[]>();
+  for (const test of tests) {
+    const [suite = ''] = test.fullName.split(' > ');
+    if (ofSuite(test)) suites.set(suite, [...(suites.get(suite) ?? []), test]);
+  }
+  return [...suites].map(([suite, cases]) => {
+    const [promise = '', what = ''] = suite.split(/: (.*)/);
+    const held = cases.filter((test) => test.result().state === 'passed').length;
+    const ms = cases.reduce((sum, test) => sum + (test.diagnostic()?.duration ?? 0), 0);
+    return {
+      promise,
+      what,
+      tried: String(cases.length),
+      held: String(held),
+      seconds: (ms / 1000).toFixed(0),
+      'beside it': '',
+    };
+  });
+}
+
+function ofSuite(test: TestCase): boolean {
+  return test.meta().faultRows === undefined && /^P\d+: .* > /.test(test.fullName);
+}
+
 function linesOf(test: TestCase): Line[] {
   const rows = test.meta().faultRows ?? [];
+  if (ofSuite(test)) return [];
   const failed = test.result().state === 'failed';
   const seconds = ((test.diagnostic()?.duration ?? 0) / 1000).toFixed(0);
   if (rows.length === 0 && failed) {

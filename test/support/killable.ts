@@ -13,6 +13,14 @@ export interface Killable {
   /** Resolves when it is gone: true where a signal ended it. */
   exited: Promise<boolean>;
   kill(): Promise<boolean>;
+  /** Asks it to leave in good order. */
+  drain(): void;
+  /** Resolves when it waits at HOLD_AT, or is gone. */
+  held: Promise<unknown>;
+  /** Lets it go on from there. */
+  goOn(): void;
+  /** Where KILL_AT is empty: the points that it has passed. */
+  passed(): KillPoint[];
 }
 
 /** Resolves when the process listens; rejects where it ends before that. */
@@ -30,15 +38,19 @@ export async function startKillable(options: ServiceOptions & { killAt: KillPoin
   });
   let said = '';
   let gone = false;
+  // It may die with a line on its way.
+  child.stdin.on('error', () => undefined);
   const exited = new Promise<boolean>((resolve) => {
     child.once('exit', (_code, signal) => {
       gone = true;
       resolve(signal !== null);
     });
   });
+  const held = Promise.withResolvers<void>();
   const url = await new Promise<string>((resolve, reject) => {
     const hear = (chunk: Buffer) => {
       said += chunk.toString();
+      if (/^held$/m.test(said)) held.resolve();
       const found = /^listening (.+)$/m.exec(said)?.[1];
       if (found !== undefined) resolve(found);
     };
@@ -54,5 +66,9 @@ export async function startKillable(options: ServiceOptions & { killAt: KillPoin
       child.kill('SIGKILL');
       return exited;
     },
+    drain: () => void child.kill('SIGTERM'),
+    held: Promise.race([held.promise, exited]),
+    passed: () => [...said.matchAll(/^passed (.+)$/gm)].map(([, point]) => point ?? ''),
+    goOn: () => void child.stdin.write('go on\n'),
   };
 }

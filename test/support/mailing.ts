@@ -35,7 +35,7 @@ export interface LeadFields {
 
 /** Adds a lead of Acme's in a dataset of its own; answers its id. */
 export async function insertLead(
-  database: TestDatabase,
+  database: Pick<TestDatabase, 'query'>,
   email: string,
   { first = 'Maureen', last = 'Fuentes', workspaceId = DEV_WORKSPACE }: LeadFields = {},
 ): Promise<string> {

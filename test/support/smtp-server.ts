@@ -16,9 +16,10 @@ export interface Delivery {
 
 /**
  * What becomes of a mail once the server has all of it: `take` answers 250; `drop` takes it and breaks the connection
- * before the answer; `refuse` answers 550 and keeps nothing. A promise holds the answer back, and the mail was taken.
+ * before the answer; `refuse` answers 550 and keeps nothing; `repeat` answers 250 and keeps nothing, as a server does
+ * that has this mail already. A promise holds the answer back, and the mail was taken.
  */
-export type Treatment = 'take' | 'drop' | 'refuse';
+export type Treatment = 'take' | 'drop' | 'refuse' | 'repeat';
 
 export interface SmtpServer {
   /** For SMTP_URL. */
@@ -56,10 +57,11 @@ export async function startSmtpServer(): Promise<SmtpServer> {
       );
       const how = treatment(delivery);
       // Taken is what has come, whatever is answered and when.
-      if (how !== 'refuse') taken.push(delivery);
+      if (how !== 'refuse' && how !== 'repeat') taken.push(delivery);
       for (const look of [...awaited]) look();
       switch (await how) {
         case 'take':
+        case 'repeat':
           return done();
         case 'refuse':
           return done(Object.assign(new Error('No such user here'), { responseCode: 550 }));

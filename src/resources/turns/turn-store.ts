@@ -276,6 +276,30 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
     });
   }
 
+  async function tellInbox(threadId: string): Promise<void> {
+    const waiting = await runtimePool.query<{ workspace_id: string }>({
+      name: 'inbox_waiting',
+      text: `select workspace_id from conversations where id = $1 and inbox_waiting > 0`,
+      values: [threadId],
+    });
+    const workspaceId = waiting.rows[0]?.workspace_id;
+    if (workspaceId === undefined) return;
+    await retryDeadlocks(() =>
+      transact(runtimePool, null, (client) => numberInbox(needs, client, threadId, workspaceId)),
+    );
+  }
+
+  /** Tells what was left in conversations whose owner died between the end of its run and telling it. */
+  async function tellLeft(limit: number): Promise<void> {
+    const { rows } = await runtimePool.query<{ conversation_id: string }>({
+      name: 'inbox_left',
+      text: `select distinct i.conversation_id from journal_inbox i
+              where not exists (select 1 from turns t where t.conversation_id = i.conversation_id and t.status = 'running') limit $1`,
+      values: [limit],
+    });
+    for (const { conversation_id } of rows) await tellInbox(conversation_id);
+  }
+
   return {
     async accept(request) {
       try {
@@ -351,6 +375,7 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
         if (one === null) break;
         taken.push(one);
       }
+      await tellLeft(limit);
       return taken;
     },
 
@@ -378,18 +403,7 @@ export function createTurnStore(needs: TurnStoreNeeds): TurnStore {
       return rows.map((row) => ({ id: row.id, event: { type: row.type, data: row.data } }));
     },
 
-    async tellInbox(threadId) {
-      const waiting = await runtimePool.query<{ workspace_id: string }>({
-        name: 'inbox_waiting',
-        text: `select workspace_id from conversations where id = $1 and inbox_waiting > 0`,
-        values: [threadId],
-      });
-      const workspaceId = waiting.rows[0]?.workspace_id;
-      if (workspaceId === undefined) return;
-      await retryDeadlocks(() =>
-        transact(runtimePool, null, (client) => numberInbox(needs, client, threadId, workspaceId)),
-      );
-    },
+    tellInbox,
   };
 }
 

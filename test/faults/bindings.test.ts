@@ -1,0 +1,3 @@
+import { provesBindings } from './bindings.ts';
+
+provesBindings(40);

@@ -1,0 +1,3 @@
+import { provesBudgets } from './budgets.ts';
+
+provesBudgets({ loops: 6, balances: 1 });

@@ -1,0 +1,3 @@
+import { provesDrains } from './drains.ts';
+
+provesDrains({ turns: 4, streams: 20 });

@@ -1,0 +1,3 @@
+import { provesBudgets } from '../budgets.ts';
+
+provesBudgets({ loops: 60, balances: 4 });

@@ -1,0 +1,3 @@
+import { provesZombies } from './zombies.ts';
+
+provesZombies({ stops: 1, turns: 4 });
