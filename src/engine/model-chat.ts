@@ -27,8 +27,8 @@ export interface ChatCallOptions extends ChatOpenAICompletionsCallOptions {
   onAnswer?: (answer: ModelAnswer) => void;
   temperature?: number;
   maxOutputTokens?: number;
-  /** `tools` as they stand in the request. They are most of it and the same each time, so whoever can keeps their JSON. */
-  toolsJson?: string;
+  /** `tools` in JSON, as they stand in the request. They are most of it and the same each time: whoever can keeps them. */
+  toolsJson?: Buffer<ArrayBuffer>;
 }
 
 /** The chat model for one model name; see `createModel` for what its settings mean and which errors it raises. */
@@ -81,14 +81,16 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     });
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const request = this.#request(messages, options);
-      const response = await this.#send(request.body, { signal: upstream.signal, idle });
+      const { response, requestLength } = await this.#ask(messages, options, {
+        signal: upstream.signal,
+        idle,
+      });
       body = bodyOf(response);
       const answer = await readAnswer(body, response.headers.get('content-type') ?? '', {
         sink: options.sink ?? SILENT_SINK,
         touch: idle.touch,
         apiKey: this.#settings.apiKey,
-        requestLength: request.length,
+        requestLength,
       });
       options.onAnswer?.(answer);
       return toChatResult(answer, this.model);
@@ -108,12 +110,20 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     }
   }
 
-  /** Sends a request, again where that may help, and answers the head of a success. */
-  async #send(body: string, { signal, idle }: { signal: AbortSignal; idle: IdleTimer }): Promise<Response> {
-    this._getClientOptions(undefined);
+  /**
+   * Sends a request, again where that may help, and answers the head of a success, and how many characters the messages had.
+   * The body, most of what a call needs, goes with this frame: a caller that waits for the answer holds on to all it has.
+   */
+  async #ask(
+    messages: BaseMessage[],
+    options: this['ParsedCallOptions'],
+    { signal, idle }: { signal: AbortSignal; idle: IdleTimer },
+  ): Promise<{ response: Response; requestLength: number }> {
+    const { body, length } = this.#request(messages, options);
     const fetchOptions: WatchedOptions = { idle };
+    this._getClientOptions(undefined);
     try {
-      return await this.client
+      const response = await this.client
         .post('/chat/completions', {
           body,
           headers: { 'content-type': 'application/json' },
@@ -123,13 +133,17 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
           fetchOptions,
         })
         .asResponse();
+      return { response, requestLength: length };
     } catch (error) {
       throw refusalError(error, this.#settings.apiKey);
     }
   }
 
   /** The body of a request, and how many characters of it are its messages. */
-  #request(messages: BaseMessage[], options: this['ParsedCallOptions']): { body: string; length: number } {
+  #request(
+    messages: BaseMessage[],
+    options: this['ParsedCallOptions'],
+  ): { body: Buffer<ArrayBuffer>; length: number } {
     const { tools, ...params } = this.invocationParams(options, { streaming: true });
     // LangChain names the limit so for the models that reason; those refuse a temperature.
     const reasons = 'max_completion_tokens' in params;
@@ -139,9 +153,12 @@ class SinkChatModel extends ChatOpenAICompletions<ChatCallOptions> {
     if (options.temperature !== undefined && !reasons) params.temperature = options.temperature;
     const told = JSON.stringify(convertMessagesToCompletionsMessageParams({ messages, model: this.model }));
     const rest = JSON.stringify({ ...params, stream: true });
-    const toolsJson = tools === undefined ? '' : (options.toolsJson ?? JSON.stringify(tools));
+    const parts = [Buffer.from(`${rest.slice(0, -1)},"messages":${told}`)];
+    if (tools !== undefined) {
+      parts.push(Buffer.from(',"tools":'), options.toolsJson ?? Buffer.from(JSON.stringify(tools)));
+    }
     return {
-      body: `{"messages":${told},${toolsJson === '' ? '' : `"tools":${toolsJson},`}${rest.slice(1)}`,
+      body: Buffer.concat([...parts, Buffer.from('}')]),
       length: told.length,
     };
   }

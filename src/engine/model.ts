@@ -138,5 +138,5 @@ function toOpenAITools(tools: readonly ModelTool[]) {
     type: 'function' as const,
     function: { name, description, parameters },
   }));
-  return { tools: converted, toolsJson: JSON.stringify(converted) };
+  return { tools: converted, toolsJson: Buffer.from(JSON.stringify(converted)) };
 }
