@@ -1,0 +1,3 @@
+import { provesElsewhere } from './elsewhere.ts';
+
+provesElsewhere({ turns: 2, kills: 0 });

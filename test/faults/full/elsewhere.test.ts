@@ -1,0 +1,3 @@
+import { provesElsewhere } from '../elsewhere.ts';
+
+provesElsewhere({ turns: 20, kills: 10 });
