@@ -1,0 +1,3 @@
+import { provesOutcomes } from '../outcomes.ts';
+
+provesOutcomes(60);
