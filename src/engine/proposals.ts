@@ -8,6 +8,7 @@ import type { Caller } from '../runtime/caller.ts';
 import type { Approval, Decision, EffectClass, Warning } from '../runtime/events.ts';
 import type { Proposal, ProposeContext, Tool } from '../tools/tool.ts';
 import type { ModelTool } from './model.ts';
+import { isJsonObject } from './model-messages.ts';
 
 export interface ToolBox {
   get(name: string): Tool | undefined;
@@ -24,15 +25,40 @@ export function createToolBox(tools: readonly Tool[]): ToolBox {
     forModel: tools.map((tool) => ({
       name: tool.name,
       description: tool.description,
-      parameters: schemaOf(tool),
+      parameters: toldSchema(schemaOf(tool)),
     })),
   };
 }
 
-/** The JSON schema of a tool's arguments. */
+/** What follows from a tool's schema, which never changes: to convert it costs a millisecond, and each call asks several times. */
+const described = new WeakMap<Tool, { schema: Record<string, unknown>; hash: string }>();
+
+function describe(tool: Tool) {
+  let known = described.get(tool);
+  if (known === undefined) {
+    const { $schema: _unused, ...schema } = z.toJSONSchema(tool.schema, { io: 'input' });
+    const hash = createHash('sha256')
+      .update(canonicalize(schema) ?? '')
+      .digest('hex');
+    known = { schema, hash };
+    described.set(tool, known);
+  }
+  return known;
+}
+
+/** The JSON schema of a tool's arguments; always the same object. */
 export function schemaOf(tool: Tool): Record<string, unknown> {
-  const { $schema: _unused, ...schema } = z.toJSONSchema(tool.schema, { io: 'input' });
-  return schema;
+  return describe(tool).schema;
+}
+
+/** The schema as a model reads it: beside a `format` its regular expression says nothing more, and is a quarter of all it is sent. */
+function toldSchema(schema: Record<string, unknown>): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(schema), (_key, value: unknown) => {
+    if (!isJsonObject(value) || typeof value.format !== 'string' || typeof value.pattern !== 'string')
+      return value;
+    const { pattern: _implied, ...rest } = value;
+    return rest;
+  });
 }
 
 /** Parses arguments by the tool's schema; throws `VALIDATION_ERROR` with the faulty fields. */
@@ -61,9 +87,7 @@ export function hashProposal(workspaceId: string, tool: Tool, proposal: Proposal
     domain: MANIFEST_DOMAIN,
     workspace: workspaceId,
     tool: tool.name,
-    schema: createHash('sha256')
-      .update(canonicalize(schemaOf(tool)) ?? '')
-      .digest('hex'),
+    schema: describe(tool).hash,
     args: proposal.args,
     stands: proposal.stands,
     price_ceiling: proposal.credits,
