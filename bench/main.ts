@@ -17,7 +17,9 @@ import { findPeer, startPeer } from './peer.ts';
 import { type Child, type ModelStatus, startChild } from './processes.ts';
 import { format, heading, type Row, short, summary } from './report.ts';
 import { burst, longBurst } from './rows/burst.ts';
+import { dispatch } from './rows/dispatch.ts';
 import { latency } from './rows/latency.ts';
+import { launch } from './rows/launch.ts';
 import { conversationLength } from './rows/length.ts';
 import { memory } from './rows/memory.ts';
 import { paced } from './rows/paced.ts';
@@ -34,6 +36,8 @@ const ROWS: Record<string, (lab: Lab) => Promise<Row[]>> = {
   tool: toolTurn,
   memory,
   statements,
+  launch,
+  dispatch,
 };
 
 const { values: flags } = parseArgs({

@@ -54,6 +54,8 @@ export interface ServiceNeeds {
   folder: string;
   /** Callers, each with an API key and a workspace of their own: a key may ask 3,000 times a minute. */
   callers: number;
+  /** Further settings of the service. */
+  environment?: Record<string, string>;
   /** Options of Node. */
   execArgv?: string[];
 }
@@ -82,6 +84,7 @@ export async function startService(needs: ServiceNeeds): Promise<Service> {
       OPENAI_API_KEY: 'bench',
       OPENAI_BASE_URL: `${needs.modelUrl}/v1`,
       OPENAI_MODEL: 'bench',
+      ...needs.environment,
     },
   });
   const url = `http://127.0.0.1:${port}`;

@@ -1,6 +1,6 @@
 /** What a campaign says: its steps with the texts they stand for, who writes, and the mail that comes of it for one lead. */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
 import type { WorkspaceTransaction } from '../../db/database.ts';
@@ -264,7 +264,7 @@ export function stepFingerprint(
 }
 
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }
 
 /** The text with the recipient's own link. */
@@ -279,14 +279,12 @@ export function withLinkShown(body: string): string {
 
 /** SHA-256 (hex) of what a mail says and who says it. */
 export function hashLetter(letter: Letter): string {
-  return createHash('sha256')
-    .update([letter.sender.address, letter.variant.label, letter.subject, letter.body].join('\n\0\n'))
-    .digest('hex');
+  return sha256([letter.sender.address, letter.variant.label, letter.subject, letter.body].join('\n\0\n'));
 }
 
 /** The same share for the same words: at least 0, below 1. */
 export function shareOf(...words: string[]): number {
-  return createHash('sha256').update(words.join('\n')).digest().readUInt32BE(0) / 2 ** 32;
+  return Number.parseInt(sha256(words.join('\n')).slice(0, 8), 16) / 2 ** 32;
 }
 
 export function toSender(profile: SenderProfile): Sender | null {

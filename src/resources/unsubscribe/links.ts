@@ -1,6 +1,6 @@
 /** The links by which recipients unsubscribe: each names one mail and is signed, so that nobody can make another's. */
 
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, timingSafeEqual } from 'node:crypto';
 
 /** The mail that a link came with. */
 export interface LinkedMail {
@@ -26,7 +26,9 @@ const MAC_BYTES = 24;
 
 export function createUnsubscribeLinks({ signingSecret, publicUrl }: UnsubscribeLinkNeeds): UnsubscribeLinks {
   // A key of its own: what is signed here means nothing anywhere else, and the other way round (RFC 5869).
-  const key = Buffer.from(hkdfSync('sha256', signingSecret, '', 'overture/unsubscribe/1', 32));
+  // As a key object: of bytes each HMAC makes one anew, at five times the cost.
+  const bytes = hkdfSync('sha256', signingSecret, '', 'overture/unsubscribe/1', 32);
+  const key = createSecretKey(Buffer.from(bytes));
   const macOf = (ids: Buffer) => createHmac('sha256', key).update(ids).digest().subarray(0, MAC_BYTES);
   return {
     possible: publicUrl !== null,

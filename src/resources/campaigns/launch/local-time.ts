@@ -102,8 +102,17 @@ export function createZone(timezone: string): Zone {
     between,
     wholeDay,
     dayOf(instant) {
-      // Most questions in a row are about the same day, and asking Intl costs microseconds.
-      if (last !== null && instant >= last.span.start && instant < last.span.end) return last.day;
+      // Most questions are about the same day or one that was asked for before, and asking Intl costs microseconds.
+      if (last !== null) {
+        if (instant >= last.span.start && instant < last.span.end) return last.day;
+        const near = last.day + Math.floor((instant - last.span.start) / DAY_MS);
+        for (const day of [near, near - 1, near + 1]) {
+          const span = days.get(day) ?? null;
+          if (span === null || instant < span.start || instant >= span.end) continue;
+          last = { day, span };
+          return day;
+        }
+      }
       const day = Math.floor((instant + offsetAt(instant)) / DAY_MS);
       const span = wholeDay(day);
       if (span !== null) last = { day, span };
