@@ -43,7 +43,7 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
     return told
       .map(([method, data], index): string => {
         const seq = event.seq * STRIDE + first + index;
-        if (seq <= since || !channels.has(method.split('.')[0] ?? method)) return '';
+        if (seq <= since || !channelsOf(method, data).some((channel) => channels.has(channel))) return '';
         const params = { namespace: [], timestamp: Date.parse(event.at), data };
         const body = { type: 'event', event_id: String(seq), seq, method, params };
         return `event: ${method}\nid: ${seq}\ndata: ${JSON.stringify(body)}\n\n`;
@@ -238,6 +238,12 @@ export function createThreadTeller({ channels, since, messages }: ThreadTellerNe
       return frames(event, [['messages', data]], TEXT);
     },
   };
+}
+
+/** The channels on which something is told; a custom event has one of its own too. */
+function channelsOf(method: string, data: unknown): string[] {
+  if (method !== 'custom') return [method.split('.')[0] ?? method];
+  return ['custom', `custom:${(data as { name: string }).name}`];
 }
 
 function content(

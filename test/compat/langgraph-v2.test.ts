@@ -2,6 +2,7 @@
 
 import { useStream } from '@langchain/react';
 import { Client } from 'langgraph-sdk-1';
+import { ProtocolSseTransportAdapter } from 'langgraph-sdk-1/client';
 import { StreamController } from 'langgraph-sdk-1/stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -83,7 +84,7 @@ const SDKS: Sdk[] = [
       ),
   },
   {
-    name: '@langchain/langgraph-sdk 1.15.0, its stream controller',
+    name: '@langchain/langgraph-sdk 1.15.0 stream',
     open: openController,
   },
 ];
@@ -445,7 +446,75 @@ describe('LangGraph, protocol v2', () => {
       await answered(page, 'ai: Now it works.');
     });
   });
+
+  it('numbers what it tells, and gives exactly what comes behind a number', async () => {
+    const transport = new ProtocolSseTransportAdapter({
+      apiUrl: `${service.url}/api/v1/agent/langgraph`,
+      threadId: crypto.randomUUID(),
+      defaultHeaders: { 'x-api-key': key },
+    });
+    stage.plan({ reasoning: 'Hm.', text: 'I write. ', ...SEND }, 'Done.');
+    const started = await transport.send({
+      id: 1,
+      method: 'run.start',
+      params: { assistant_id: 'agent', input: human('Write to Ada') },
+    });
+    expect(started).toMatchObject({
+      type: 'success',
+      id: 1,
+      meta: { applied_through_seq: expect.any(Number) },
+    });
+    await told(transport, 'interrupted');
+    const all = await told(transport, 'interrupted');
+    const numbers = all.map(({ seq }) => seq);
+    expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
+    for (const since of numbers.slice(0, -1)) {
+      expect(await told(transport, 'interrupted', since)).toEqual(all.filter(({ seq }) => seq > since));
+    }
+    const asked = all.find(({ method }) => method === 'input.requested');
+    const interrupt_id = asked?.params.data.interrupt_id ?? '';
+    const answer = { namespace: [], interrupt_id, response: approve };
+    const answered = await transport.send({ id: 2, method: 'input.respond', params: answer });
+    expect(answered).toMatchObject({ type: 'success', id: 2 });
+    await told(transport, 'completed');
+    const after = await told(transport, 'completed');
+    expect(after.filter(({ method }) => method === 'input.requested')).toEqual([]);
+    const again = await transport.send({ id: 3, method: 'input.respond', params: answer });
+    expect(again).toMatchObject({
+      type: 'error',
+      id: 3,
+      error: 'no_such_interrupt',
+      meta: { request_id: expect.any(String) },
+    });
+    await transport.close();
+  });
 });
+
+interface Told {
+  seq: number;
+  method: string;
+  params: { data: { event?: string; interrupt_id?: string } };
+}
+
+/** What a subscription to everything is told, until a run has come to this end. */
+async function told(
+  transport: ProtocolSseTransportAdapter,
+  end: 'interrupted' | 'completed',
+  since?: number,
+): Promise<Told[]> {
+  const stream = transport.openEventStream({
+    channels: ['lifecycle', 'messages', 'values', 'tools', 'input', 'checkpoints', 'custom'],
+    ...(since === undefined ? {} : { since }),
+  });
+  const events: Told[] = [];
+  for await (const message of stream.events) {
+    events.push(message as Told);
+    const { method, params } = message as Told;
+    if (method === 'lifecycle' && params.data.event === end) break;
+  }
+  stream.close();
+  return events;
+}
 
 /** Messages, a line each. */
 function lines({ messages }: Pick<Thread, 'messages'>): string[] {

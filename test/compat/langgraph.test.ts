@@ -69,7 +69,7 @@ interface Client {
     create(thread: string, assistant: string, options: object): Promise<{ run_id: string }>;
     join(thread: string, run: string): Promise<State['values']>;
     get(thread: string, run: string): Promise<{ status: string }>;
-    list(thread: string): Promise<{ run_id: string; status: string }[]>;
+    list(thread: string, query?: object): Promise<{ run_id: string; status: string }[]>;
     cancel(thread: string, run: string, wait?: boolean): Promise<void>;
   };
   assistants: { search(): Promise<{ graph_id: string }[]> };
@@ -513,6 +513,18 @@ describe('LangGraph', () => {
       expect(found[0]).toMatchObject({ thread_id: threadId, status: 'idle' });
       expect(found[0]?.values.messages[0]?.content).toBe('A title of its own');
       expect(await client.assistants.search()).toMatchObject([{ graph_id: 'outreach' }]);
+      const waiting = await thread(client);
+      stage.plan(SEND);
+      await run(client, waiting, { input: human('Write to Ada') });
+      const ofStatus = async (status: string) =>
+        (await client.threads.search({ status, limit: 1000 })).map((one) => one.thread_id);
+      expect(await ofStatus('interrupted')).toContain(waiting);
+      expect(await ofStatus('idle')).toContain(threadId);
+      expect(await ofStatus('idle')).not.toContain(waiting);
+      expect(await ofStatus('error')).toEqual([]);
+      expect(await client.runs.list(waiting, { status: 'interrupted', limit: 1000 })).toHaveLength(1);
+      expect(await client.runs.list(waiting, { status: 'success' })).toEqual([]);
+      await expect(client.threads.search({ ids: [threadId] })).rejects.toThrow(/422.*ids/);
       await client.threads.delete(threadId);
       const left = await client.threads.search({});
       expect(left.map((one) => one.thread_id)).not.toContain(threadId);

@@ -36,6 +36,8 @@ interface ConversationRow {
   pending: number;
 }
 
+const FROM = `from conversations c left join turns t on t.conversation_id = c.id and t.status in ('running', 'awaiting_approval')`;
+
 /**
  * While a run is live its whole block of numbers counts as given, so `last_seq` is then what the message rows hold: a
  * reader that begins there gets all that is told since.
@@ -44,7 +46,7 @@ const SELECT = `
 select c.id, c.title, c.archived_at, c.last_seq, c.last_message_preview, c.created_at, c.updated_at,
        t.id as turn_id, t.status as turn_status, t.run_id, t.message_id, t.kept_seq,
        (select count(*)::int from approvals a where a.conversation_id = c.id and a.status = 'pending') as pending
-  from conversations c left join turns t on t.conversation_id = c.id and t.status in ('running', 'awaiting_approval')`;
+  ${FROM}`;
 
 /** Positions in the two lists. */
 const LAST_CHANGED = z.tuple([z.iso.datetime().refine((value) => Date.parse(value) >= 0), z.uuid()]);
@@ -136,6 +138,7 @@ export function createConversations(needs: ConversationNeeds) {
         cursor?: string | undefined;
         search?: string | undefined;
         archived: boolean;
+        status?: Conversation['status'] | undefined;
       },
     ) {
       const after = query.cursor === undefined ? null : decodeCursor(query.cursor, LAST_CHANGED);
@@ -143,19 +146,19 @@ export function createConversations(needs: ConversationNeeds) {
         query.search === undefined || query.search === ''
           ? null
           : `%${query.search.replaceAll(/[\\%_]/g, '\\$&')}%`;
-      const filter = `c.user_id = $1 and (c.archived_at is not null) = $2 and ($3::text is null or c.title ilike $3 or c.last_message_preview ilike $3)`;
+      const filter = `c.user_id = $1 and (c.archived_at is not null) = $2 and ($3::text is null or c.title ilike $3 or c.last_message_preview ilike $3)
+        and ($4::text is null or coalesce(t.status, 'idle') = $4)`;
+      const filtered = [caller.userId, query.archived, search, query.status ?? null];
       return transact(appPool, caller.workspaceId, async (client) => {
         const total = await client.query<{ n: number }>(
-          `select count(*)::int as n from conversations c where ${filter}`,
-          [caller.userId, query.archived, search],
+          `select count(*)::int as n ${FROM} where ${filter}`,
+          filtered,
         );
         const { rows } = await client.query<ConversationRow>(
-          `${SELECT} where ${filter} and ($4::timestamptz is null or (date_trunc('milliseconds', c.updated_at), c.id) < ($4::timestamptz, $5::uuid))
-            order by date_trunc('milliseconds', c.updated_at) desc, c.id desc limit $6 offset $7`,
+          `${SELECT} where ${filter} and ($5::timestamptz is null or (date_trunc('milliseconds', c.updated_at), c.id) < ($5::timestamptz, $6::uuid))
+            order by date_trunc('milliseconds', c.updated_at) desc, c.id desc limit $7 offset $8`,
           [
-            caller.userId,
-            query.archived,
-            search,
+            ...filtered,
             after?.[0] ?? null,
             after?.[1] ?? null,
             query.limit + 1,

@@ -17,7 +17,7 @@ import { createProtocolRoutes } from './protocol-routes.ts';
 import { createRunRoutes } from './run-routes.ts';
 import type { Runs } from './runs.ts';
 import { ASSISTANTS, createThreadBody, searchThreadsBody, threadParams } from './schema.ts';
-import { listedView, stateView, threadView } from './views.ts';
+import { listedView, stateView, statusBehind, threadView } from './views.ts';
 
 export interface LangGraphRouteNeeds {
   chat: Chat;
@@ -119,15 +119,17 @@ export function createLangGraphRoutes(needs: LangGraphRouteNeeds): Route[] {
       answers: { 200: z.array(threadAnswer) },
       async handle({ caller, body }) {
         if (!isOurs(body.metadata ?? {})) return { status: 200, body: [] };
-        const page = { limit: body.limit ?? 10, offset: body.offset ?? 0, archived: false };
-        const { items, total } = await conversations.list(caller, page);
+        const { limit, offset } = body;
+        const status = statusBehind(body.status ?? null);
+        // No thread is in error: a turn that failed has left it idle.
+        if (status === null) return { status: 200, body: [] };
+        const { items, total } = await conversations.list(caller, { limit, offset, archived: false, status });
         const names = await threads.namesOf(
           caller,
           items.map(({ thread_id }) => thread_id),
         );
         const found = items.map((item) => listedView(item, names.get(item.thread_id) ?? item.thread_id));
-        const wanted = found.filter(({ status }) => body.status == null || body.status === status);
-        return { status: 200, body: wanted, headers: { 'x-pagination-total': String(total) } };
+        return { status: 200, body: found, headers: { 'x-pagination-total': String(total) } };
       },
     }),
     route({

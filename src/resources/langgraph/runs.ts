@@ -23,6 +23,8 @@ export interface Run {
 interface Page {
   limit: number;
   offset: number;
+  /** As clients name it. */
+  status?: string | undefined;
 }
 
 interface RunRow {
@@ -51,12 +53,13 @@ select t.id as turn_id, $2::uuid as run_id, t.status as turn_status, t.first_seq
 const LIST = `
 select t.id as turn_id, t.run_id, t.status as turn_status, null as ended, t.first_seq, null as run_from, t.created_at
   from turns t where t.conversation_id = $1 and ($4::uuid is null or t.id = $4)
+   and ($5::text[] is null or t.status = any($5))
  order by t.first_seq desc limit $2 offset $3`;
 
 export function createRuns({ appPool }: { appPool: pg.Pool }) {
   async function list(caller: Caller, threadId: string, page: Page, turnId: string | null): Promise<Run[]> {
     const { rows } = await transact(appPool, caller.workspaceId, (client) =>
-      client.query<RunRow>(LIST, [threadId, page.limit, page.offset, turnId]),
+      client.query<RunRow>(LIST, [threadId, page.limit, page.offset, turnId, turnStatusesOf(page.status)]),
     );
     return rows.map(toRun);
   }
@@ -97,6 +100,14 @@ function toRun(row: RunRow): Run {
     turnFrom: Number(row.first_seq),
     from: row.run_from === null ? null : Number(row.run_from),
   };
+}
+
+/** Turns whose last run has this status; null for any. */
+function turnStatusesOf(status: string | undefined): string[] | null {
+  if (status === undefined) return null;
+  return ['running', 'awaiting_approval', 'completed', 'failed', 'cancelled'].filter(
+    (one) => statusOf(one) === status,
+  );
 }
 
 function statusOf(status: string): RunStatus {

@@ -47,16 +47,26 @@ export const createThreadBody = z.looseObject({
 
 export const searchThreadsBody = z.looseObject({
   metadata: z.record(z.string(), z.unknown()).nullish(),
-  limit: z.int().min(1).max(100).nullish(),
-  offset: z.int().min(0).max(100_000).nullish(),
-  status: z.string().nullish(),
+  limit: z.int().min(1).default(10).transform(atMost100),
+  offset: z.int().min(0).max(100_000).default(0),
+  status: z.enum(['idle', 'busy', 'interrupted', 'error']).nullish(),
+  sort_by: z.literal('updated_at', 'Threads are sorted by updated_at.').nullish(),
+  sort_order: z.literal('desc', 'The last changed thread comes first.').nullish(),
+  ids: unserved,
+  values: unserved,
+  extract: unserved,
 });
+
+/** Clients ask for more than a page. */
+function atMost100(limit: number): number {
+  return Math.min(limit, 100);
+}
 
 export const streamQuery = z.looseObject({ stream_mode: streamModes });
 export const runsQuery = z.looseObject({
-  limit: z.coerce.number().int().min(1).max(100).default(10),
+  limit: z.coerce.number().int().min(1).default(10).transform(atMost100),
   offset: z.coerce.number().int().min(0).max(100_000).default(0),
-  status: z.string().optional(),
+  status: z.enum(['pending', 'running', 'error', 'success', 'timeout', 'interrupted']).optional(),
 });
 export const cancelQuery = z.looseObject({ wait: z.string().optional() });
 

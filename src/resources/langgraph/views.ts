@@ -17,6 +17,13 @@ const STATUS: Record<Conversation['status'], ThreadStatus> = {
   awaiting_approval: 'interrupted',
 };
 
+/** The status of the conversations that a status of threads stands for: undefined for any, null where there are none. */
+export function statusBehind(asked: string | null): Conversation['status'] | undefined | null {
+  if (asked === null) return undefined;
+  const found = Object.entries(STATUS).find(([, status]) => status === asked);
+  return found === undefined ? null : (found[0] as Conversation['status']);
+}
+
 /**
  * A state holds what is finished: clients take a message that they find in it for whole, and drop what a stream then
  * adds to it.
