@@ -6,6 +6,7 @@ import { HttpAgent as HttpAgent0 } from 'ag-ui-client-0';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Approval } from '../../src/client/events.ts';
 import {
+  callInHalves,
   eventually,
   type ForeignStage,
   MAIL,
@@ -255,20 +256,7 @@ describe('AG-UI', () => {
     it('joins in the middle of a call, whose arguments then come whole', async () => {
       const agent = open();
       const middle = gate();
-      const start = {
-        index: 0,
-        id: 'call_1',
-        type: 'function',
-        function: { name: 'search_leads', arguments: '{"que' },
-      };
-      const rest = { index: 0, function: { arguments: 'ry":"cto"}' } };
-      stage.plan(
-        {
-          deltas: [{ tool_calls: [start] }, middle.promise, { tool_calls: [rest] }],
-          finishReason: 'tool_calls',
-        },
-        'Nobody.',
-      );
+      stage.plan(callInHalves(middle.promise), 'Nobody.');
       const told1 = say(agent, 'Find the CTO');
       await tap.frame((frame) => JSON.stringify(frame).includes('TOOL_CALL_ARGS'));
       const page = open(agent.threadId);

@@ -6,6 +6,7 @@ import * as ai6 from 'ai-6';
 import { Chat as Chat6, useChat as useChat6 } from 'ai-sdk-react-3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
+  callInHalves,
   eventually,
   type ForeignStage,
   MAIL,
@@ -358,20 +359,7 @@ describe('AI SDK', () => {
     it('resumes in the middle of a call, whose arguments then come whole', async () => {
       const chat = open();
       const middle = gate();
-      const start = {
-        index: 0,
-        id: 'call_1',
-        type: 'function',
-        function: { name: 'search_leads', arguments: '{"que' },
-      };
-      const rest = { index: 0, function: { arguments: 'ry":"cto"}' } };
-      stage.plan(
-        {
-          deltas: [{ tool_calls: [start] }, middle.promise, { tool_calls: [rest] }],
-          finishReason: 'tool_calls',
-        },
-        'Nobody.',
-      );
+      stage.plan(callInHalves(middle.promise), 'Nobody.');
       const sent = chat.sendMessage({ text: 'Find the CTO' });
       await tap.frame((frame) => JSON.stringify(frame).includes('tool-input-delta'));
       const page = open({ id: chat.id, messages: await stored(chat.id) });

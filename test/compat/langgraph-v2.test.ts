@@ -6,6 +6,7 @@ import { ProtocolSseTransportAdapter } from 'langgraph-sdk-1/client';
 import { StreamController } from 'langgraph-sdk-1/stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
+  createAda,
   eventually,
   type ForeignStage,
   freePort,
@@ -16,7 +17,7 @@ import {
   sorted,
 } from '../support/foreign.ts';
 import { openWindow, type Page, renderHook } from '../support/page.ts';
-import { createPerson, JWT_ENVIRONMENT, type Person } from '../support/people.ts';
+import { JWT_ENVIRONMENT, type Person } from '../support/people.ts';
 import type { ServiceHere } from '../support/service.ts';
 import { gate } from '../support/stage.ts';
 import { createTap, type Tap } from '../support/tap.ts';
@@ -124,13 +125,7 @@ beforeAll(async () => {
   openWindow();
   stage = await openForeignStage(JWT_ENVIRONMENT);
   service = await stage.start();
-  ada = await createPerson(service.url, { user: 'ada', workspaceId: '019a0000-0000-7000-8000-00000000000a' });
-  key = String((await ada.post('/api/v1/api-keys', { name: 'LangGraph' })).key);
-  await ada.post('/api/v1/sender-profiles/', {
-    profile_name: 'Ada',
-    sender_data: { from_name: 'Ada', from_email: 'ada@sender.example' },
-    is_default: true,
-  });
+  ({ ada, key } = await createAda(service.url));
 });
 afterAll(() => stage.close());
 

@@ -6,6 +6,7 @@ import { Client as Client2 } from 'langgraph-sdk-2';
 import { useStream as useStream2 } from 'langgraph-sdk-2/react';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
+  createAda,
   type ForeignStage,
   freePort,
   MAIL,
@@ -117,13 +118,7 @@ beforeAll(async () => {
   openWindow();
   stage = await openForeignStage(JWT_ENVIRONMENT);
   service = await stage.start();
-  ada = await createPerson(service.url, { user: 'ada', workspaceId: '019a0000-0000-7000-8000-00000000000a' });
-  key = String((await ada.post('/api/v1/api-keys', { name: 'LangGraph' })).key);
-  await ada.post('/api/v1/sender-profiles/', {
-    profile_name: 'Ada',
-    sender_data: { from_name: 'Ada', from_email: 'ada@sender.example' },
-    is_default: true,
-  });
+  ({ ada, key } = await createAda(service.url));
 });
 afterAll(() => stage.close());
 

@@ -4,7 +4,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv-provider.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, type ForeignStage, MAIL, openForeignStage } from '../support/foreign.ts';
+import { createAda, eventually, type ForeignStage, MAIL, openForeignStage } from '../support/foreign.ts';
 import { createPerson, JWT_ENVIRONMENT, type Person } from '../support/people.ts';
 import type { ServiceHere } from '../support/service.ts';
 
@@ -15,13 +15,7 @@ let key: string;
 beforeAll(async () => {
   stage = await openForeignStage(JWT_ENVIRONMENT);
   service = await stage.start();
-  ada = await createPerson(service.url, { user: 'ada', workspaceId: '019a0000-0000-7000-8000-00000000000a' });
-  key = await keyOf({ name: 'all of it' });
-  await ada.post('/api/v1/sender-profiles/', {
-    profile_name: 'Ada',
-    sender_data: { from_name: 'Ada', from_email: 'ada@sender.example' },
-    is_default: true,
-  });
+  ({ ada, key } = await createAda(service.url));
   const form = new FormData();
   form.append(
     'file',

@@ -3,7 +3,8 @@
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { vi } from 'vitest';
-import type { Scripted } from './scripted-model.ts';
+import { createPerson, type Person } from './people.ts';
+import type { Scripted, ScriptedAnswer } from './scripted-model.ts';
 import { openStage, type Stage } from './stage.ts';
 
 export const MAIL = { to: 'ada@example.com', subject: 'Hello Ada', body: 'A short note.' };
@@ -54,6 +55,26 @@ export async function openForeignStage(environment: Record<string, string> = {})
       return lead.id;
     },
   };
+}
+
+/** Ada, a member of a workspace, who has a key for a client and a sender to write as. */
+export async function createAda(url: string): Promise<{ ada: Person; key: string }> {
+  const ada = await createPerson(url, { user: 'ada', workspaceId: '019a0000-0000-7000-8000-00000000000a' });
+  const { key } = await ada.post('/api/v1/api-keys', { name: 'a client' });
+  await ada.post('/api/v1/sender-profiles/', {
+    profile_name: 'Ada',
+    sender_data: { from_name: 'Ada', from_email: 'ada@sender.example' },
+    is_default: true,
+  });
+  return { ada, key: String(key) };
+}
+
+/** A call of `search_leads` for a CTO, of whose arguments the second half comes when the gate opens. */
+export function callInHalves(middle: Promise<void>): ScriptedAnswer {
+  const named = { name: 'search_leads', arguments: '{"que' };
+  const start = { index: 0, id: 'call_1', type: 'function', function: named };
+  const rest = { index: 0, function: { arguments: 'ry":"cto"}' } };
+  return { deltas: [{ tool_calls: [start] }, middle, { tool_calls: [rest] }], finishReason: 'tool_calls' };
 }
 
 /** Waits for a fact, as long as a busy machine may take. */
