@@ -12,6 +12,8 @@ const AT_ONCE = 4;
 
 /** A slow machine may do with fewer: KILLS of the points, evenly spread. */
 const KILLS = Number(process.env.KILLS ?? Number.POSITIVE_INFINITY);
+/** Points differ a little from run to run, so not all are met again. */
+const BAR = Math.min(600, Math.floor(KILLS * 0.8));
 
 provesKills(
   async (sweep) => {
@@ -30,5 +32,5 @@ provesKills(
     const step = Math.max(1, kills.length / KILLS);
     return kills.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
   },
-  { bar: 200, atOnce: AT_ONCE },
+  { bar: BAR, atOnce: AT_ONCE },
 );
