@@ -73,6 +73,7 @@ export function createPersonalize({ writer, prompts }: PersonalizeNeeds): Person
         fields: Object.keys(facts),
         modelUsed: writer.name,
         promptSource,
+        prompt: guidance,
         usage,
       };
     },

@@ -30,6 +30,7 @@ import { createListSenderProfilesTool } from './list-sender-profiles.ts';
 import { createListTemplatesTool } from './list-templates.ts';
 import { createPauseCampaignTool } from './pause-campaign.ts';
 import { createPersonalizeEmailTool } from './personalize-email.ts';
+import { createSavePromptTool } from './save-prompt.ts';
 import { createSearchLeadsTool } from './search-leads.ts';
 import { createSendEmailTool } from './send-email.ts';
 import { createSuppressEmailTool } from './suppress-email.ts';
@@ -67,6 +68,7 @@ export function createTools(needs: ToolNeeds): Tool[] {
     createGetCreditBalanceTool(needs),
     createListOutboxTool(needs),
     createPersonalizeEmailTool(needs),
+    createSavePromptTool(needs),
     createSuppressEmailTool(needs),
     createSendEmailTool({ ...needs, senders: needs.senderProfiles }),
     ...createCampaignReadTools(needs),

@@ -122,7 +122,6 @@ export const INTENDED: Intended[] = [
       'POST /api/v1/personalize/preview/batch: is missing',
       'GET /api/v1/personalize/status/{job_id}: is missing',
       'GET /api/v1/personalize/result/{job_id}: is missing',
-      'POST /api/v1/personalize/save-prompt: is missing',
       'GET /api/v1/personalize/generations: is missing',
       'GET /api/v1/personalize/generations/runs/{run_id}: is missing',
       'GET /api/v1/personalize/generations/runs/{run_id}/leads: is missing',

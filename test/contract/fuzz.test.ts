@@ -225,6 +225,7 @@ describe('every route', () => {
     await succeed('listNamedPrompts', { params: own });
     await succeed('updateNamedPrompt', { params: { ...own, name }, body: { prompt: `${prompt}!` } });
     await succeed('deleteNamedPrompt', { params: { ...own, name } });
+    await succeed('savePersonalizationPrompt', { body: { sender_profile_id: profile.id, prompt } });
     await succeed('getDefaultPrompt');
     await succeed('getEffectivePrompt', { query: { sender_profile_id: ids.profile_id } });
     stage.model.script(

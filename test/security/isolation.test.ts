@@ -84,6 +84,7 @@ const TOOL_ARGUMENTS: Record<string, (mine: SeededWorkspace) => Record<string, u
     dataset_id: ids.dataset_id,
     steps: [{ delay_days: 0, subject: 'x', body: 'y' }],
   }),
+  save_prompt: () => ({ prompt: 'x'.repeat(100) }),
   add_leads_to_campaign: ({ ids }) => ({ campaign_id: ids.campaign_id, lead_ids: [ids.lead_id] }),
   update_campaign: ({ ids }) => ({ campaign_id: ids.campaign_id, name: 'x' }),
 };
@@ -332,6 +333,11 @@ describe('ids of another workspace', () => {
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/leads`, { lead_ids: [ids.lead_id] }),
       'addCampaignLeads dataset_id': () =>
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/leads`, { dataset_id: ids.dataset_id }),
+      'savePersonalizationPrompt sender_profile_id': () =>
+        refused('POST', '/api/v1/personalize/save-prompt', {
+          sender_profile_id: ids.profile_id,
+          prompt: 'x'.repeat(100),
+        }),
       'personalizeCampaignEmail campaign_lead_id': () =>
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/personalize`, {
           campaign_lead_id: ids.campaign_lead_id,

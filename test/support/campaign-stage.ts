@@ -15,7 +15,7 @@ import { createCampaignLeads } from '../../src/resources/campaigns/leads.ts';
 import { createCampaignRoutes } from '../../src/resources/campaigns/routes.ts';
 import type { Campaign } from '../../src/resources/campaigns/schema.ts';
 import { type CampaignStatistics, createCampaignStats } from '../../src/resources/campaigns/stats.ts';
-import { createCampaignTexts } from '../../src/resources/campaigns/texts.ts';
+import { type CampaignTexts, createCampaignTexts } from '../../src/resources/campaigns/texts.ts';
 import { createCredits } from '../../src/resources/credits/credits.ts';
 import { createLeads } from '../../src/resources/leads/leads.ts';
 import type { Mail, Mailer, MailOutcome } from '../../src/resources/outbox/mailer.ts';
@@ -41,6 +41,7 @@ export interface CampaignStage extends HttpHarness {
   campaigns: Campaigns;
   launches: Launches;
   campaignStats: CampaignStatistics;
+  texts: CampaignTexts;
   senders: ReturnType<typeof createSenderProfiles>;
   links: UnsubscribeLinks;
   mailer: RecordingMailer;
@@ -121,7 +122,8 @@ export async function openCampaignStage({
     publicUrl,
   });
   const mailer = recordingMailer(sandbox, clock.now);
-  const made: Partial<Pick<CampaignStage, 'campaigns' | 'launches' | 'campaignStats' | 'senders'>> = {};
+  const made: Partial<Pick<CampaignStage, 'campaigns' | 'launches' | 'campaignStats' | 'texts' | 'senders'>> =
+    {};
   const harness = await startHttpHarness({
     caller,
     routes(base) {
@@ -130,34 +132,36 @@ export async function openCampaignStage({
       const launches = createLaunches(needs);
       const campaigns = createCampaigns({ ...needs, launches });
       const campaignStats = createCampaignStats(needs);
-      Object.assign(made, { campaigns, launches, campaignStats, senders });
+      const texts = createCampaignTexts({
+        ...needs,
+        launches,
+        credits: createCredits(base),
+        personalization: createPersonalization({
+          ...needs,
+          leads: createLeads(base),
+          templates: createTemplates(base),
+          personalize: createPersonalize({
+            writer: createRuleWriter(),
+            prompts: createPrompts({ folder: PROMPTS, required: PERSONALIZE_PROMPTS }),
+          }),
+        }),
+      });
+      Object.assign(made, { campaigns, launches, campaignStats, texts, senders });
       return [
         ...createCampaignRoutes({
           campaigns,
           launches,
           campaignStats,
           campaignLeads: createCampaignLeads(needs),
-          campaignTexts: createCampaignTexts({
-            ...needs,
-            launches,
-            credits: createCredits(base),
-            personalization: createPersonalization({
-              ...needs,
-              leads: createLeads(base),
-              templates: createTemplates(base),
-              personalize: createPersonalize({
-                writer: createRuleWriter(),
-                prompts: createPrompts({ folder: PROMPTS, required: PERSONALIZE_PROMPTS }),
-              }),
-            }),
-          }),
+          campaignTexts: texts,
         }),
         ...createUnsubscribeRoutes(createUnsubscribe(needs)),
       ];
     },
   });
-  const { campaigns, launches, campaignStats, senders } = made;
-  if (!campaigns || !launches || !campaignStats || !senders) throw new Error('the routes were not made');
+  const { campaigns, launches, campaignStats, texts, senders } = made;
+  if (!campaigns || !launches || !campaignStats || !texts || !senders)
+    throw new Error('the routes were not made');
   const log = createLog({ level: 'debug', secrets: [], write: (line) => logged.push(line) });
   const runtimePool = createPool({ url: harness.databaseUrl, role: 'overture_runtime', size: 4, log });
 
@@ -211,6 +215,7 @@ export async function openCampaignStage({
     campaigns,
     launches,
     campaignStats,
+    texts,
     senders,
     clock,
     links,

@@ -354,7 +354,7 @@ export function createCampaignTexts(needs: CampaignTextNeeds) {
             ...place,
             subject: text.subject,
             body: text.body,
-            prompt: request.customPrompt ?? personalization.defaultPrompt().prompt,
+            prompt: text.prompt,
             model: text.modelUsed,
             reviewed_by: null,
           });
@@ -508,7 +508,7 @@ export function createCampaignTexts(needs: CampaignTextNeeds) {
         body: text.body,
         lead_fingerprint: leadFingerprint(valuesOf(row)),
         step_fingerprint: stepFingerprint(row.step, arm.variant, arm.sender),
-        prompt: request.customPrompt ?? personalization.defaultPrompt().prompt,
+        prompt: text.prompt,
         model: text.modelUsed,
         written_at: new Date(now()),
       };

@@ -69,6 +69,8 @@ export interface PersonalizeResult {
   fields: string[];
   modelUsed: string;
   promptSource: PromptSource;
+  /** How it was to be written. */
+  prompt: string;
   usage: { input_tokens: number; output_tokens: number; model_calls: number };
 }
 

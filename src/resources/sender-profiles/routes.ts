@@ -7,6 +7,7 @@ import {
   createSenderProfileBody,
   listSenderProfilesQuery,
   namedPrompt,
+  savePromptBody,
   searchSenderProfilesQuery,
   senderProfile,
   updatePromptBody,
@@ -110,6 +111,20 @@ export function createSenderProfileRoutes(senderProfiles: SenderProfiles): Route
         await senderProfiles.remove(caller, params.profile_id);
         return { status: 204 };
       },
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/personalize/save-prompt',
+      operation: 'savePersonalizationPrompt',
+      tag: 'personalization',
+      summary: 'Keep a prompt under a name, in place of one that has it, and as the profile’s own',
+      access: 'write',
+      body: savePromptBody,
+      answers: { 200: namedPrompt },
+      handle: async ({ caller, body }) => ({
+        status: 200,
+        body: await senderProfiles.savePrompt(caller, body),
+      }),
     }),
     route({
       method: 'GET',

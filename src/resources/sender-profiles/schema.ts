@@ -102,3 +102,9 @@ export const searchSenderProfilesQuery = z.object({
 export const createPromptBody = z.strictObject({ name: promptName, prompt: promptText });
 
 export const updatePromptBody = z.strictObject({ name: promptName.nullish(), prompt: promptText.nullish() });
+
+export const savePromptBody = z.strictObject({
+  sender_profile_id: z.string().max(100),
+  prompt: promptText,
+  save_as_name: promptName.nullish(),
+});

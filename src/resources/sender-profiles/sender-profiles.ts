@@ -16,6 +16,7 @@ import {
   SENDER_DATA_LIMIT,
   type SenderData,
   type SenderProfile,
+  type savePromptBody,
   type searchSenderProfilesQuery,
   type senderData,
   type updatePromptBody,
@@ -45,33 +46,74 @@ export function createSenderProfiles({ database, newId, now }: SenderProfilesNee
     return kept;
   }
 
+  interface ChangedPrompts<T> {
+    prompts: NamedPrompt[];
+    /** Becomes the profile's own prompt too, where it is given. */
+    custom_prompt?: string;
+    answer: T;
+  }
+
   /** Changes the prompts of one profile under its lock; answers what `change` makes of them. */
+  async function changePromptsWithin<T>(
+    tx: WorkspaceTransaction,
+    caller: Caller,
+    profileId: string,
+    change: (prompts: NamedPrompt[]) => ChangedPrompts<T>,
+  ): Promise<T> {
+    const row = await own(tx, caller).selectAll().where('id', '=', profileId).forUpdate().executeTakeFirst();
+    if (row === undefined) throw noSuchProfile();
+    const { answer, ...changed } = change(promptsOf(row));
+    await tx
+      .updateTable('sender_profiles')
+      .set({
+        sender_data: toJson({ ...row.sender_data, ...changed }),
+        updated_at: sql`now()`,
+      })
+      .where('id', '=', profileId)
+      .execute();
+    return answer;
+  }
+
   function changePrompts<T>(
     caller: Caller,
     profileId: string,
-    change: (prompts: NamedPrompt[]) => { prompts: NamedPrompt[]; answer: T },
+    change: (prompts: NamedPrompt[]) => ChangedPrompts<T>,
   ): Promise<T> {
-    return database.within(caller.workspaceId, async (tx) => {
-      const row = await own(tx, caller)
-        .selectAll()
-        .where('id', '=', profileId)
-        .forUpdate()
-        .executeTakeFirst();
-      if (row === undefined) throw noSuchProfile();
-      const { prompts, answer } = change(promptsOf(row));
-      await tx
-        .updateTable('sender_profiles')
-        .set({
-          sender_data: toJson({ ...row.sender_data, prompts }),
-          updated_at: sql`now()`,
-        })
-        .where('id', '=', profileId)
-        .execute();
-      return answer;
+    return database.within(caller.workspaceId, (tx) => changePromptsWithin(tx, caller, profileId, change));
+  }
+
+  /**
+   * Keeps a prompt under a name, in place of one that has it, and as the profile's own; all in one write. Throws
+   * `NOT_FOUND`, `LIMIT_REACHED`.
+   */
+  function savePromptWithin(
+    tx: WorkspaceTransaction,
+    caller: Caller,
+    profileId: string,
+    { name, prompt }: z.output<typeof createPromptBody>,
+  ): Promise<NamedPrompt> {
+    return changePromptsWithin(tx, caller, profileId, (prompts) => {
+      const at = new Date(now()).toISOString();
+      const before = prompts.find((one) => one.name === name);
+      if (before === undefined) refuseFull(prompts);
+      const saved = { name, prompt, created_at: before?.created_at ?? at, updated_at: at };
+      const others = prompts.filter((one) => one !== before);
+      return { prompts: [...others, saved], custom_prompt: prompt, answer: saved };
     });
   }
 
   return {
+    savePromptWithin,
+
+    /** As `savePromptWithin`, in a transaction of its own; an id that cannot be one is as absent as any other. */
+    async savePrompt(caller: Caller, input: z.output<typeof savePromptBody>): Promise<NamedPrompt> {
+      const { sender_profile_id: id, save_as_name: name, prompt } = input;
+      if (!UUID.test(id)) throw noSuchProfile();
+      return database.within(caller.workspaceId, (tx) =>
+        savePromptWithin(tx, caller, id, { name: name ?? DEFAULT_SLOT, prompt }),
+      );
+    },
+
     /** Creates a profile; throws `LIMIT_REACHED` where the user has five. */
     create(caller: Caller, input: z.output<typeof createSenderProfileBody>): Promise<SenderProfile> {
       return database.within(caller.workspaceId, async (tx) => {
@@ -194,15 +236,7 @@ export function createSenderProfiles({ database, newId, now }: SenderProfilesNee
     ): Promise<NamedPrompt> {
       return changePrompts(caller, profileId, (prompts) => {
         refuseTaken(prompts, input.name);
-        if (prompts.length >= PROMPTS_PER_PROFILE) {
-          throw new ServiceError(
-            'LIMIT_REACHED',
-            `A profile has at most ${PROMPTS_PER_PROFILE} prompts. Delete one.`,
-            {
-              facts: { limit: PROMPTS_PER_PROFILE },
-            },
-          );
-        }
+        refuseFull(prompts);
         const instant = new Date(now()).toISOString();
         const made = { ...input, created_at: instant, updated_at: instant };
         return { prompts: [...prompts, made], answer: made };
@@ -263,6 +297,10 @@ export function createSenderProfiles({ database, newId, now }: SenderProfilesNee
   };
 }
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** Where a prompt goes that is given no name (contract, SavePromptRequest). */
+const DEFAULT_SLOT = 'saved';
+
 /** The caller's own rows; those of others in the workspace are as absent as foreign ones. */
 function own(tx: WorkspaceTransaction, caller: Caller) {
   return tx.selectFrom('sender_profiles').where('user_id', '=', caller.userId);
@@ -306,6 +344,17 @@ async function unsetDefault(tx: WorkspaceTransaction, caller: Caller, except?: s
 function promptsOf(row: Row): NamedPrompt[] {
   const data: SenderData = row.sender_data;
   return data.prompts ?? [];
+}
+
+function refuseFull(prompts: readonly NamedPrompt[]): void {
+  if (prompts.length < PROMPTS_PER_PROFILE) return;
+  throw new ServiceError(
+    'LIMIT_REACHED',
+    `A profile has at most ${PROMPTS_PER_PROFILE} prompts. Delete one.`,
+    {
+      facts: { limit: PROMPTS_PER_PROFILE },
+    },
+  );
 }
 
 function refuseTaken(prompts: readonly NamedPrompt[], name: string): void {

@@ -63,6 +63,11 @@ describe('personalizing by rules', () => {
           "score",
         ],
         "modelUsed": "offline-rules",
+        "prompt": "Write a short, friendly first email from one person to another: 60 to 120 words, no more than four short paragraphs.
+      Open with a greeting by first name where there is one. Use the commonality in one natural sentence near the beginning.
+      Say in one or two sentences what the sender does and why it could matter to somebody in this role. End with one easy
+      question. Close with the sender's name. Write plainly: no exaggeration, no pressure, no jokes, no emojis, no lists. The
+      subject has at most eight words and promises nothing that the email does not hold.",
         "promptSource": "default",
         "subject": "A short question for Acme",
         "usage": {

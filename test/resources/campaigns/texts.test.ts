@@ -61,7 +61,9 @@ const approve = (campaign: Campaign, lead: CampaignLead | undefined, more: Recor
   );
 const codes = (report: LaunchReport) => report.warnings.map(({ code }) => code);
 const credits = () =>
-  stage.rows('select balance, reserved, used from credit_accounts order by used desc limit 1');
+  stage.rows('select balance, reserved, used from credit_accounts where workspace_id = $1', [
+    stage.caller.workspaceId,
+  ]);
 
 describe('a campaign whose leads get texts of their own', () => {
   it('is not launched before there is one', async () => {
@@ -232,5 +234,86 @@ describe('a campaign whose leads get texts of their own', () => {
     const [lead] = await leadsOf(campaign);
     await approve(campaign, lead);
     expect((await shown()).body).toMatchObject({ subject: 'Read' });
+  });
+});
+
+describe('a batch of texts', () => {
+  const batchOf = (campaign: Campaign) => ({ campaignId: campaign.campaign_id, batch: 'call:1' });
+  const begin = (campaign: Campaign, leads = 5) =>
+    stage.database.within(stage.caller.workspaceId, (tx) =>
+      stage.texts.beginWithin(tx, stage.caller, { ...batchOf(campaign), leads }),
+    );
+  const end = () =>
+    stage.database.within(stage.caller.workspaceId, (tx) =>
+      stage.texts.endWithin(tx, stage.caller, 'call:1'),
+    );
+  const texts = () =>
+    stage.rows<{ status: string; subject: string | null; error: string | null }>(
+      'select t.status, t.subject, t.error from campaign_texts t join campaign_leads l on l.id = t.campaign_lead_id order by l.position',
+    );
+
+  it('that was left in the middle goes on with the rest, and is paid for once', async () => {
+    const campaign = await draft(9);
+    expect(await begin(campaign, 7)).toBe(7);
+    expect(await begin(campaign, 7)).toBe(7);
+    expect(await credits()).toEqual([{ balance: 3, reserved: 7, used: 0 }]);
+    const leaving = new AbortController();
+    const progress = (done: number) => {
+      if (done === 2) leaving.abort();
+    };
+    await stage.texts.write(stage.caller, { ...batchOf(campaign), signal: leaving.signal, progress });
+    const kept = (await texts()).filter(({ status }) => status === 'completed').length;
+    expect(kept).toBeGreaterThanOrEqual(2);
+    expect(kept).toBeLessThan(7);
+    const rest: number[] = [];
+    await stage.texts.write(stage.caller, {
+      ...batchOf(campaign),
+      signal: new AbortController().signal,
+      progress: (_done, total) => rest.push(total),
+    });
+    expect(rest[0]).toBe(7 - kept);
+    expect(await end()).toEqual({ completed: 7, failed: 0, cancelled: 0 });
+    expect(await end()).toEqual({ completed: 7, failed: 0, cancelled: 0 });
+    expect(await credits()).toEqual([{ balance: 3, reserved: 0, used: 7 }]);
+    expect((await texts()).map(({ subject }) => subject)).toEqual(
+      Array.from({ length: 7 }, (_, index) => `A short question for Acme ${index}`),
+    );
+  });
+
+  it('that is ended before all is written gives the rest of its price back', async () => {
+    const campaign = await draft(3);
+    await begin(campaign);
+    const left = new AbortController();
+    left.abort();
+    await stage.texts.write(stage.caller, {
+      ...batchOf(campaign),
+      signal: left.signal,
+      progress: () => undefined,
+    });
+    expect(await end()).toEqual({ completed: 0, failed: 0, cancelled: 3 });
+    expect(await credits()).toEqual([{ balance: 10, reserved: 0, used: 0 }]);
+  });
+
+  it('fails where a text cannot be written, and writes the others', async () => {
+    const campaign = await draft(3, {
+      steps: [stepOf(1, 0, { ...PERSONAL, subject: 'For {{first_name}}', body: 'You are at {{company}}.' })],
+    });
+    await stage.rows(`update leads set company = null where email = 'person1@acme.example'`);
+    await begin(campaign);
+    const signal = new AbortController().signal;
+    await stage.texts.write(stage.caller, { ...batchOf(campaign), signal, progress: () => undefined });
+    expect(await end()).toEqual({ completed: 2, failed: 1, cancelled: 0 });
+    expect(await texts()).toMatchObject([
+      { status: 'completed', subject: 'For Person0' },
+      { status: 'failed', error: expect.stringContaining('No mail could be written that holds up') },
+      { status: 'completed', subject: 'For Person2' },
+    ]);
+    expect(await credits()).toEqual([{ balance: 8, reserved: 0, used: 2 }]);
+  });
+
+  it('is refused as a whole where the credits do not suffice', async () => {
+    const campaign = await draft(12);
+    await expect(begin(campaign, 12)).rejects.toMatchObject({ code: 'NOT_ENOUGH_CREDITS' });
+    expect(await texts()).toEqual([]);
   });
 });
