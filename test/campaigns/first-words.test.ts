@@ -7,7 +7,7 @@ import { cardOf, decide, endOf, eventually, lastAnswer, say } from '../support/m
 import { DAY, MINUTE, MONDAY, type Newcomer, openNewcomer, PUBLIC_URL } from '../support/newcomer.ts';
 
 /** Milliseconds for a hundred moments of sending on a busy machine. */
-const SLOW = 240_000;
+const SLOW = 600_000;
 
 let newcomer: Newcomer;
 beforeAll(async () => {

@@ -111,7 +111,7 @@ describe('“… with personal texts”', () => {
     expect(endOf(await decide(client, again, 'approve'))).toBe('completed');
   });
 
-  it('sends each lead its own', { timeout: 240_000 }, async () => {
+  it('sends each lead its own', { timeout: 600_000 }, async () => {
     await newcomer.runUntil(MONDAY + DAY);
     expect(newcomer.arrivals.map(({ to }) => to)).toEqual(
       Array.from({ length: PEOPLE }, (_, index) => `p${index}@own${index}.example`),

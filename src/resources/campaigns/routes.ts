@@ -284,6 +284,17 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params,
       body: writeTextBody,
       answers: { 200: writtenText },
+      refusals: [
+        'CAMPAIGN_STATE',
+        'CAMPAIGN_NOT_READY',
+        'NOT_ENOUGH_CREDITS',
+        'TOOL_FAILED',
+        'MODEL_UNAVAILABLE',
+        'MODEL_REFUSED',
+        'MODEL_RATE_LIMITED',
+        'MODEL_STREAM_BROKEN',
+        'MODEL_TIMEOUT',
+      ],
       handle: async ({ caller, params, body, gone }) => ({
         status: 200,
         body: await campaignTexts.writeOne(caller, params.campaign_id, body, gone),
@@ -299,6 +310,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params: leadParams,
       body: approveTextBody,
       answers: { 200: textApproval },
+      refusals: ['CAMPAIGN_STATE', 'CAMPAIGN_NOT_READY'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await campaignTexts.approve(caller, params.campaign_id, params.campaign_lead_id, body),
@@ -314,6 +326,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params: leadParams,
       body: unapproveTextBody,
       answers: { 200: textApproval },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await campaignTexts.unapprove(
@@ -334,6 +347,7 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       params: leadParams,
       body: resetTextsBody,
       answers: { 200: textApproval },
+      refusals: ['CAMPAIGN_STATE'],
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await campaignTexts.reset(caller, params.campaign_id, params.campaign_lead_id, body),

@@ -121,6 +121,7 @@ export function createSenderProfileRoutes(senderProfiles: SenderProfiles): Route
       access: 'write',
       body: savePromptBody,
       answers: { 200: namedPrompt },
+      refusals: ['NOT_FOUND', 'LIMIT_REACHED'],
       handle: async ({ caller, body }) => ({
         status: 200,
         body: await senderProfiles.savePrompt(caller, body),

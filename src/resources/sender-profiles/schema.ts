@@ -106,5 +106,5 @@ export const updatePromptBody = z.strictObject({ name: promptName.nullish(), pro
 export const savePromptBody = z.strictObject({
   sender_profile_id: z.string().max(100),
   prompt: promptText,
-  save_as_name: promptName.nullish(),
+  save_as_name: promptName.nullable().default('saved'),
 });
