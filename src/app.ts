@@ -510,6 +510,8 @@ export async function createApp({
   const page = createPageRoutes(await readPageFiles(pageFolder(ROOT)));
   const routes = [...resourceRoutes, ...createDocsRoutes(resourceRoutes, { version: VERSION }), ...page];
   metrics.gauge('turns_in_flight', 'Turns that this process runs now.', inFlight.count);
+  metrics.gauge('streams_open', 'Event streams that clients hold open here.', streams.count);
+  metrics.gauge('journal_readers', 'Readers of conversations that are open here.', journal.readers);
   metrics.gauge(
     'database_connections',
     'Connections of the serving pools.',

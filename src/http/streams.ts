@@ -65,5 +65,10 @@ export function createStreams({ clock, draining, stillHolds }: StreamsNeeds) {
     return { status: 200, stream: body, headers: { ...EVENT_STREAM_HEADERS, ...headers } };
   }
 
-  return Object.assign(tell, { admit });
+  /** How many streams are open here. */
+  function count(): number {
+    return [...open.values()].reduce((sum, one) => sum + one, 0);
+  }
+
+  return Object.assign(tell, { admit, count });
 }

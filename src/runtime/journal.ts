@@ -89,6 +89,8 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
   const writers = new Set<Writer>();
   /** Readers that wait for a conversation in which nothing is live here. */
   const idle = new Map<string, Set<() => void>>();
+  /** Readers that are not closed. */
+  let readers = 0;
   let timer: (() => void) | null = null;
   let flushing: Promise<void> | null = null;
   let following: Promise<void> | null = null;
@@ -356,6 +358,7 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
     /** Set by a wake-up that came while rows were being read. */
     let stale = true;
     const stop = wake.onJournal(scope.threadId, woken);
+    readers += 1;
 
     function woken(): void {
       stale = true;
@@ -439,7 +442,9 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
         }
       },
       close() {
+        if (closed) return;
         closed = true;
+        readers -= 1;
         more = null;
         stop();
         joined?.listeners.delete(woken);
@@ -454,6 +459,8 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
     follow,
     /** Whether a run of the conversation is live in this process. */
     isLive: (threadId: string) => live.has(threadId),
+    /** How many readers are open. */
+    readers: () => readers,
   };
 }
 

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JournalEvent } from '../../src/client/events.ts';
 import { eventually, say, toldSoFar } from '../support/mailing.ts';
+import { heardOf, joined, numbersOf, type Told } from '../support/numbers.ts';
 import { realClock, type ServiceHere } from '../support/service.ts';
 import { type OpenStream, openStream } from '../support/sse.ts';
 import { gate, openStage, type Stage } from '../support/stage.ts';
@@ -41,64 +42,6 @@ function follow(
   return openStream(`${service.url}/api/v1/agent/conversations/${threadId}/stream?${query}`, {
     headers: after === undefined ? {} : { 'last-event-id': String(after) },
   });
-}
-
-/** One thing that was told: an event, or the text of one number of a delta. */
-interface Told {
-  seq: number;
-  what: unknown;
-  /** Of a delta: where it belongs. */
-  part: string | null;
-  delta: string;
-}
-
-/** What each number of the conversation stands for, by the rows: merged deltas are taken apart again. */
-async function numbersOf(threadId: string): Promise<Told[]> {
-  const rows = await stage.database.query<{
-    seq: string;
-    seq_from: string;
-    marks: number[] | null;
-    type: string;
-    data: Record<string, unknown>;
-  }>('select seq, seq_from, marks, type, data from events where conversation_id = $1 order by seq', [
-    threadId,
-  ]);
-  return rows.flatMap((row): Told[] => {
-    const delta = row.data.delta;
-    if (typeof delta !== 'string') {
-      return [{ seq: Number(row.seq), what: [row.type, row.data], part: null, delta: '' }];
-    }
-    const { call, part } = row.data;
-    const ends = row.marks ?? [delta.length];
-    return ends.map((end, index) => ({
-      seq: Number(row.seq_from) + index,
-      what: null,
-      part: `${row.type} ${call} ${part}`,
-      delta: delta.slice(ends[index - 1] ?? 0, end),
-    }));
-  });
-}
-
-/** The same as a reader heard it. */
-function heardOf(events: readonly JournalEvent[]): Told[] {
-  return events.map(({ seq, type, data }) => {
-    const { turn_id: _turn, run_id: _run, at: _at, ...fact } = data as Record<string, unknown>;
-    if (typeof fact.delta !== 'string') return { seq, what: [type, fact], part: null, delta: '' };
-    return { seq, what: null, part: `${type} ${fact.call} ${fact.part}`, delta: fact.delta };
-  });
-}
-
-/** How text was cut into deltas is nobody's business; where it stands and its last number are. */
-function joined(told: readonly Told[]): Told[] {
-  const all: Told[] = [];
-  for (const one of told) {
-    const last = all.at(-1);
-    if (last?.part != null && last.part === one.part) {
-      last.delta += one.delta;
-      last.seq = one.seq;
-    } else all.push({ ...one });
-  }
-  return all;
 }
 
 /** Reads from behind every number of the list, some at once, and compares with what stands there. */
@@ -145,7 +88,7 @@ describe('a reader from any number', () => {
     const threadId = post.headers.get('x-thread-id') ?? '';
     await post.event('text-start', (event) => event.data.call === 2);
     const written = () =>
-      numbersOf(threadId).then((numbers) => ({
+      numbersOf(stage.database, threadId).then((numbers) => ({
         numbers,
         text: numbers.flatMap(({ part, delta }) => (part === 'text-delta 2 3' ? delta : [])).join(''),
       }));
@@ -156,7 +99,7 @@ describe('a reader from any number', () => {
 
     held.open();
     await post.ended;
-    const all = await numbersOf(threadId);
+    const all = await numbersOf(stage.database, threadId);
     expect(all.map(({ seq }) => seq)).toEqual(
       [...new Set(all.map(({ seq }) => seq))].toSorted((a, b) => a - b),
     );
@@ -167,7 +110,7 @@ describe('a reader from any number', () => {
   it('gets the exact suffix inside a delta that joins several', async () => {
     talk.plan('one long word', [{ text: [...'Donaudampfschifffahrtsgesellschaft'] }]);
     const { threadId } = await say(here.client, 'one long word');
-    const numbers = (await numbersOf(threadId)).filter(({ part }) => part !== null);
+    const numbers = (await numbersOf(stage.database, threadId)).filter(({ part }) => part !== null);
     for (const { seq } of numbers.slice(0, -1)) {
       const stream = await follow(there, threadId, { after: seq, query: 'until=idle' });
       await stream.ended;
@@ -391,7 +334,7 @@ describe('changes from elsewhere', () => {
     ).toEqual(['From there', 'From here', true, false]);
     expect((await post.event('text-end')).data.text).toBe('One two three');
     expect(joined(heardOf(reader.events()))).toEqual(joined(heardOf(post.events())));
-    expect(joined(heardOf(post.events()))).toEqual(joined(await numbersOf(threadId)));
+    expect(joined(heardOf(post.events()))).toEqual(joined(await numbersOf(stage.database, threadId)));
   });
 
   it('are told once each and in order, also where they come as the run ends', async () => {
@@ -415,7 +358,7 @@ describe('changes from elsewhere', () => {
     }
     await reader.event('conversation-update', (event) => event.data.title === titles.at(-1));
     reader.close();
-    const numbers = await numbersOf(threadId);
+    const numbers = await numbersOf(stage.database, threadId);
     expect(joined(heardOf(reader.events()))).toEqual(joined(numbers));
     const told = reader.events();
     expect(told.flatMap((event) => (event.type === 'conversation-update' ? [event.data.title] : []))).toEqual(
@@ -458,7 +401,7 @@ describe('when the connection that listens is lost', () => {
     held.open();
     await post.ended;
     reader.close();
-    expect(joined(heardOf(reader.events()))).toEqual(joined(await numbersOf(threadId)));
+    expect(joined(heardOf(reader.events()))).toEqual(joined(await numbersOf(stage.database, threadId)));
   });
 });
 
