@@ -10,6 +10,7 @@ import {
   eventually,
   type ForeignStage,
   MAIL,
+  MORTAL,
   openForeignStage,
   SEND,
   sampled,
@@ -269,7 +270,7 @@ describe('AG-UI', () => {
     });
 
     it('tells what was told before the process died only once', async () => {
-      const first = await stage.startProcess();
+      const first = await stage.startProcess(MORTAL);
       const agent = open(undefined, first.url);
       const never = gate();
       stage.plan({ text: ['Lost words', never.promise] }, 'The whole answer.');

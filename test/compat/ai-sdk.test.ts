@@ -10,6 +10,7 @@ import {
   eventually,
   type ForeignStage,
   MAIL,
+  MORTAL,
   openForeignStage,
   SEND,
   sampled,
@@ -382,7 +383,7 @@ describe('AI SDK', () => {
     });
 
     it('tells what was told before the process died only once', async () => {
-      const first = await stage.startProcess();
+      const first = await stage.startProcess(MORTAL);
       const chat = open({}, first.url);
       const never = gate();
       stage.plan({ text: ['Lost words', never.promise] }, { text: ['The whole', never.promise, ' answer.'] });

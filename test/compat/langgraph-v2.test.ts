@@ -11,6 +11,7 @@ import {
   type ForeignStage,
   freePort,
   MAIL,
+  MORTAL,
   openForeignStage,
   SEND,
   sampled,
@@ -377,7 +378,7 @@ describe('LangGraph, protocol v2', () => {
 
     it('goes on after the process died in mid-stream and came back', async () => {
       const PORT = await freePort();
-      const first = await stage.startProcess({ PORT });
+      const first = await stage.startProcess({ ...MORTAL, PORT });
       const page = open(null, first.url);
       const never = gate();
       stage.plan({ text: ['Lost words', never.promise] }, 'The whole answer.');

@@ -10,6 +10,7 @@ import {
   type ForeignStage,
   freePort,
   MAIL,
+  MORTAL,
   openForeignStage,
   SEND,
   sampled,
@@ -281,7 +282,7 @@ describe('LangGraph', () => {
 
     it('goes on with a run after the process died and came back on the same port', async () => {
       const PORT = await freePort();
-      const first = await stage.startProcess({ PORT });
+      const first = await stage.startProcess({ ...MORTAL, PORT });
       // How long it takes until the process is back is not the client's to know.
       const patient = { ...options(first.url), callerOptions: { maxRetries: 8 } };
       const client = sdk.create(patient) as Client;

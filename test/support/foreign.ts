@@ -21,7 +21,7 @@ export interface ForeignStage extends Stage {
 }
 
 export async function openForeignStage(environment: Record<string, string> = {}): Promise<ForeignStage> {
-  const stage = await openStage({ LEASE_SECONDS: '2', ...environment });
+  const stage = await openStage(environment);
   let left: Scripted[] = [];
   stage.model.otherwise((request) => {
     const answer = left.shift() ?? { status: 400 };
@@ -76,6 +76,9 @@ export function callInHalves(middle: Promise<void>): ScriptedAnswer {
   const rest = { index: 0, function: { arguments: 'ry":"cto"}' } };
   return { deltas: [{ tool_calls: [start] }, middle, { tool_calls: [rest] }], finishReason: 'tool_calls' };
 }
+
+/** For a process that is to be killed: others take its turns over soon, and still not while it lives on a busy machine. */
+export const MORTAL = { LEASE_SECONDS: '4' };
 
 /** Waits for a fact, as long as a busy machine may take. */
 export function eventually<Fact>(look: () => Fact | Promise<Fact>): Promise<Fact> {
