@@ -10,7 +10,9 @@
 
 import { createRoot, type Root } from 'react-dom/client';
 import { schedule, soon, storageOf, tabsOf } from './browser.ts';
+import { createMemory, type Memory } from './state/memory.ts';
 import { createPage, type PageModel } from './state/page.ts';
+import type { Browser } from './state/router.ts';
 import styles from './style/embed.css?inline';
 import { SurroundingsContext } from './view/model.tsx';
 import { Widget } from './view/Widget.tsx';
@@ -18,8 +20,17 @@ import { Widget } from './view/Widget.tsx';
 const script = document.currentScript;
 const home = script instanceof HTMLScriptElement ? new URL(script.src).origin : location.origin;
 
+/** The address bar is the host page's; the conversation stays open over its pages all the same. */
+function keptPlace(memory: Memory): Browser {
+  return {
+    path: () => memory.read<string>('place') ?? '/',
+    go: (path) => memory.write('place', path),
+    onBack: () => {},
+  };
+}
+
 class OvertureChat extends HTMLElement {
-  static readonly observedAttributes = ['page-context', 'open', 'heading'];
+  static readonly observedAttributes = ['page-context', 'open', 'heading', 'token'];
 
   /** Asked before each request; wins over the attribute. */
   tokenSource: (() => string | undefined | Promise<string | undefined>) | undefined;
@@ -32,11 +43,12 @@ class OvertureChat extends HTMLElement {
     sheet.replaceSync(styles);
     shadow.adoptedStyleSheets = [sheet];
     const baseUrl = this.getAttribute('service') ?? home;
+    const tabStorage = storageOf('sessionStorage');
     const model = createPage({
       baseUrl,
-      browser: null,
+      browser: keptPlace(createMemory(tabStorage, 'overture:')),
       storage: storageOf('localStorage'),
-      tabStorage: storageOf('sessionStorage'),
+      tabStorage,
       tabs: tabsOf(),
       soon,
       schedule,
@@ -63,6 +75,8 @@ class OvertureChat extends HTMLElement {
   attributeChangedCallback(name: string): void {
     if (this.#model === null) return;
     if (name === 'page-context') this.#model.setHostContext(this.#pageContext());
+    // A page may have its token only after its widget.
+    if (name === 'token') void this.#model.start();
     this.#show();
   }
 

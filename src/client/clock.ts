@@ -33,7 +33,11 @@ export function within<T>(clock: Clock, milliseconds: number, promise: Promise<T
 }
 
 /** Waits; an abort ends the wait early (look at the signal afterwards). */
-export function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+export function pause(
+  clock: Pick<Clock, 'schedule'>,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const wake = (): void => {

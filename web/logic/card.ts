@@ -1,37 +1,23 @@
 /** What an approval card says beyond what the service wrote: the button's words, the numbers that need care, how it ended. */
 
 import type { Approval, Fact, ToolPart, Warning } from '../../src/client/events.ts';
+import { absolute } from './days.ts';
+import { amountsOf } from './facts.ts';
 
 /** Above these a number must be typed before the button works (research: ui.md §4.9). */
 const MANY_RECIPIENTS = 500;
 const BIG_SHARE = 0.25;
 const LAST_HOUR_MS = 3_600_000;
 
-export interface Amounts {
-  recipients: number | null;
-  credits: number | null;
-  balance: number | null;
-}
-
-/** Reads the amounts out of the facts, which are labelled text. */
-export function amountsOf(facts: readonly Fact[]): Amounts {
-  const numbers = (label: RegExp) => {
-    const fact = facts.find((one) => label.test(one.label));
-    return (fact?.value.match(/\d[\d.,\s]*\d|\d/g) ?? []).map((text) =>
-      Number(text.replaceAll(/[.,\s]/g, '')),
-    );
-  };
-  const [recipients = null] = numbers(/^(recipients?|leads?|people)$/i);
-  const [credits = null, second = null] = numbers(/^(credits?( to spend)?|cost|price|spend)$/i);
-  const [balance = second] = numbers(/^(credit )?balance|available/i);
-  return { recipients, credits, balance };
-}
-
-/** The number that a person must type first, and what it counts; null where a click is enough. */
-export function numberToType(approval: Approval): { number: number; what: string } | null {
+/** The number that a person must type first, and what it counts; null where a click is enough. `available`: credits, where the card names no balance. */
+export function numberToType(
+  approval: Approval,
+  available: number | null,
+): { number: number; what: string } | null {
   const { recipients, credits, balance } = amountsOf(approval.facts);
+  const held = balance ?? available;
   if (recipients !== null && recipients > MANY_RECIPIENTS) return { number: recipients, what: 'recipients' };
-  if (credits !== null && balance !== null && credits > 0 && credits > balance * BIG_SHARE) {
+  if (credits !== null && held !== null && credits > 0 && credits > held * BIG_SHARE) {
     return { number: credits, what: 'credits' };
   }
   return null;
@@ -149,14 +135,26 @@ function approvedOutcome(approval: Approval, call: ToolPart | undefined): Outcom
 }
 
 function doneWords(approval: Approval, result: unknown): string {
-  const sandbox = new Map(Object.entries(typeof result === 'object' && result !== null ? result : {})).get(
-    'sandbox',
+  const facts = new Map<string, unknown>(
+    Object.entries(typeof result === 'object' && result !== null ? result : {}),
   );
-  if (approval.tool === 'send_email') {
-    return sandbox === true ? 'Kept in the outbox: this is the sandbox, nothing left this machine.' : 'Sent.';
+  const recipients = facts.get('recipients');
+  switch (approval.tool) {
+    case 'send_email':
+      return facts.get('sandbox') === true
+        ? 'Kept in the outbox: this is the sandbox, nothing left this machine.'
+        : 'Sent.';
+    case 'launch_campaign':
+    case 'resume_campaign': {
+      const done = approval.tool === 'launch_campaign' ? 'Launched' : 'Resumed';
+      if (typeof recipients !== 'number') return `${done}.`;
+      const first = facts.get('first_send_at');
+      const when = typeof first === 'string' ? `, the first mail ${absolute(first)}` : '';
+      return `${done}: ${recipients.toLocaleString()} ${recipients === 1 ? 'recipient' : 'recipients'}${when}.`;
+    }
+    default:
+      return 'Done.';
   }
-  if (approval.tool === 'launch_campaign') return 'Launched.';
-  return 'Done.';
 }
 
 /** Who decided, as a person says it. `me` is the user of this page. */

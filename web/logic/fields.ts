@@ -4,7 +4,6 @@ export interface Field {
   name: string;
   label: string;
   kind: 'line' | 'text' | 'number' | 'boolean' | 'choice' | 'list' | 'json';
-  hint: string | null;
   required: boolean;
   /** Choices of an enumeration. */
   choices: string[];
@@ -12,7 +11,7 @@ export interface Field {
   maximum?: number;
   maxLength?: number;
   whole: boolean;
-  /** Ids, structures, and what was not set: edited only by who looks for them. */
+  /** Ids, structures, and what was not set beside what was: edited only by who looks for them. */
   technical: boolean;
 }
 
@@ -26,15 +25,21 @@ export function fieldsOf(schema: Schema, args: Record<string, unknown>): Field[]
   const properties = asSchema(schema.properties);
   const required = Array.isArray(schema.required) ? schema.required : [];
   const names = [...new Set([...Object.keys(properties), ...Object.keys(args)])];
-  return names
+  const fields = names
     .map((name) => fieldOf(name, asSchema(properties[name]), args[name], required.includes(name)))
     .sort((one, other) => ORDER.indexOf(one.kind) - ORDER.indexOf(other.kind));
+  const set = fields.filter(
+    (field) => !field.technical && (field.required || args[field.name] !== undefined),
+  );
+  if (set.length === 0) return fields;
+  return fields.map((field) => ({ ...field, technical: !set.includes(field) }));
 }
 
 /** Short fields stand before long ones; the service does not keep the order of a schema. */
 const ORDER: readonly Field['kind'][] = ['line', 'number', 'choice', 'boolean', 'text', 'list', 'json'];
 
-function fieldOf(name: string, schema: Schema, value: unknown, required: boolean): Field {
+function fieldOf(name: string, given: Schema, value: unknown, required: boolean): Field {
+  const schema = plainOf(given);
   const types = typesOf(schema, value);
   const choices = Array.isArray(schema.enum) ? schema.enum.filter((one) => typeof one === 'string') : [];
   const length = numberOf(schema.maxLength);
@@ -56,15 +61,22 @@ function fieldOf(name: string, schema: Schema, value: unknown, required: boolean
     name,
     label: labelOf(name),
     kind,
-    hint: typeof schema.description === 'string' ? schema.description : null,
     required,
     choices,
     minimum: numberOf(schema.minimum),
     maximum: numberOf(schema.maximum),
     maxLength: length,
     whole: types.includes('integer'),
-    technical: id || kind === 'json' || (value === undefined && !required),
+    technical: id || kind === 'json',
   };
+}
+
+/** A schema that allows null beside one other thing, as that thing. */
+function plainOf(schema: Schema): Schema {
+  const others = asList(schema.anyOf)
+    .map(asSchema)
+    .filter((one) => one.type !== 'null');
+  return others.length === 1 ? { ...schema, ...others[0] } : schema;
 }
 
 function typesOf(schema: Schema, value: unknown): string[] {
@@ -96,9 +108,7 @@ export function toInput(field: Field, value: unknown): string {
 
 /** What an input says as a value of the field's type; undefined for nothing. Throws a sentence where it is no such value. */
 export function fromInput(field: Field, input: string): unknown {
-  if (input.trim() === '' && (!field.required || field.kind !== 'line')) {
-    if (!field.required) return undefined;
-  }
+  if (input.trim() === '' && !field.required) return undefined;
   switch (field.kind) {
     case 'number': {
       const number = Number(input);

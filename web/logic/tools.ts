@@ -57,7 +57,8 @@ export function toolSummary(part: ToolPart): string {
   if (typeof result.available_credits === 'number')
     return `${result.available_credits.toLocaleString()} credits`;
   if (typeof result.to === 'string') return `for ${result.to}`;
-  const found = rowsOf(result);
+  // What was asked for by its id is told by its name, not by the lists in it.
+  const found = part.name.startsWith('get_') ? null : rowsOf(result);
   if (found !== null) return `${found.total.toLocaleString()} ${noun(found.key, found.total)}`;
   if (typeof result.email === 'string') return result.email;
   return typeof result.name === 'string' ? result.name : '';

@@ -29,8 +29,6 @@ export interface Decisions {
     threadId: string,
     decisions: readonly { approval: Approval; decision: Decision }[],
   ): Promise<void>;
-  /** Takes a failure off the card again. */
-  forget(approvalId: string): void;
 }
 
 export interface DecisionsNeeds {
@@ -46,11 +44,8 @@ export function createDecisions({ client, soon, newKey, onChange }: DecisionsNee
   /** A repeat after a lost answer carries the same key. */
   const keys = new Map<string, string>();
 
-  function put(approvalId: string, state: DecisionState | null): void {
-    store.set(({ byId }) => {
-      const { [approvalId]: _old, ...rest } = byId;
-      return { byId: state === null ? rest : { ...rest, [approvalId]: state } };
-    });
+  function put(approvalId: string, state: DecisionState): void {
+    store.set(({ byId }) => ({ byId: { ...byId, [approvalId]: state } }));
   }
 
   function isBusy(approval: Approval): boolean {
@@ -120,8 +115,6 @@ export function createDecisions({ client, soon, newKey, onChange }: DecisionsNee
         for (const { approval, decision } of open) failed(approval, decision, error);
       }
     },
-
-    forget: (approvalId) => put(approvalId, null),
   };
 }
 

@@ -25,6 +25,8 @@ export interface PageState {
   hostContext: Record<string, unknown> | null;
   /** What is attached to the next message. */
   attached: Attached | null;
+  /** The name of a campaign that could be launched. */
+  draftCampaign: string | null;
 }
 
 export interface Attached {
@@ -57,7 +59,7 @@ export interface PageModel {
 
 export interface PageNeeds {
   baseUrl: string;
-  browser: Browser | null;
+  browser: Browser;
   /** Lasts: drafts, the token. */
   storage: Storage | null;
   /** Lasts as long as the tab: messages on their way. */
@@ -72,9 +74,26 @@ export interface PageNeeds {
   notify?(approval: Approval): void;
 }
 
+/** Tries again so often to get in while the service is gone. */
+const RETRY_MS = 2_000;
+
 /** Puts the page together; it does nothing before `start`. */
 export function createPage(needs: PageNeeds): PageModel {
-  const { soon, schedule, now } = needs;
+  const { soon, now } = needs;
+  let stopped = false;
+  /** What is to be called back; nothing is once the page was left. */
+  const appointments = new Set<() => void>();
+  const schedule: PageNeeds['schedule'] = (milliseconds, callback) => {
+    const cancel = needs.schedule(milliseconds, () => {
+      appointments.delete(cancel);
+      if (!stopped) callback();
+    });
+    appointments.add(cancel);
+    return () => {
+      appointments.delete(cancel);
+      cancel();
+    };
+  };
   const memory = createMemory(needs.storage, 'overture:');
   const tabMemory = createMemory(needs.tabStorage, 'overture:');
   const doFetch = needs.fetch ?? ((input, init) => globalThis.fetch(input, init));
@@ -109,6 +128,7 @@ export function createPage(needs: PageNeeds): PageModel {
   });
   const upload = createUpload({ client, soon });
   let watch: Watch | null = null;
+  let cancelStart = () => {};
 
   /** The conversation that is open; it may have got its id after it was opened. */
   let openId: string | null = null;
@@ -162,6 +182,20 @@ export function createPage(needs: PageNeeds): PageModel {
     }
   }
 
+  async function readDraftCampaign(): Promise<void> {
+    try {
+      const { items } = await client.request<{ items: { name: string }[] }>(
+        'GET',
+        '/api/v1/campaigns/',
+        undefined,
+        { query: { status_filter: 'draft', limit: 1 } },
+      );
+      store.set({ draftCampaign: items[0]?.name ?? null });
+    } catch {
+      // It is only a suggestion.
+    }
+  }
+
   const store: Store<PageState> = createStore<PageState>(
     {
       connection: 'connecting',
@@ -175,6 +209,7 @@ export function createPage(needs: PageNeeds): PageModel {
       announcement: { text: '', count: 0 },
       hostContext: null,
       attached: null,
+      draftCampaign: null,
     },
     soon,
   );
@@ -212,14 +247,25 @@ export function createPage(needs: PageNeeds): PageModel {
     });
   }
 
-  let refusals = session.store.get().phase;
+  async function start(): Promise<void> {
+    cancelStart();
+    try {
+      await session.check();
+    } catch {
+      if (stopped) return;
+      store.set({ connection: 'lost' });
+      cancelStart = schedule(RETRY_MS, () => void start());
+    }
+  }
+
+  let lastPhase = session.store.get().phase;
   session.store.subscribe(() => {
     const { phase } = session.store.get();
-    const before = refusals;
-    refusals = phase;
-    if (phase === before) return;
+    if (phase === lastPhase || stopped) return;
+    lastPhase = phase;
     if (phase === 'open') {
       beginToWatch();
+      void readDraftCampaign();
       void conversations.load();
       void inbox.load();
       void readCredits();
@@ -242,20 +288,17 @@ export function createPage(needs: PageNeeds): PageModel {
     memory,
     announce,
 
-    async start() {
-      try {
-        await session.check();
-      } catch {
-        store.set({ connection: 'lost' });
-        schedule(2_000, () => void this.start());
-      }
-    },
+    start,
     stop() {
+      stopped = true;
+      for (const cancel of appointments) cancel();
+      appointments.clear();
       watch?.stop();
       store.get().thread.close();
     },
     reconnect() {
-      watch?.poke();
+      if (watch === null) void start();
+      else watch.poke();
     },
     attach: (attached) => store.set({ attached }),
     setHostContext: (hostContext) => store.set({ hostContext }),

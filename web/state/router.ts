@@ -1,4 +1,4 @@
-/** Where the page is: `/`, `/t/:id`, `/approvals`, with `#approval-:id` for one card. In a widget the place is kept in memory only. */
+/** Where the page is: `/`, `/t/:id`, `/approvals`, with `#approval-:id` for one card. A widget keeps its place where its page's address is not touched. */
 
 import { createStore, type Soon, type Store } from './store.ts';
 
@@ -10,7 +10,7 @@ export interface RouteState {
   approvalId: string | null;
 }
 
-/** The part of `window` that is used. */
+/** Where the place is kept: the address bar, or what stands in for it. */
 export interface Browser {
   path(): string;
   go(path: string, replace: boolean): void;
@@ -22,14 +22,14 @@ export interface Router {
   go(path: string, options?: { replace?: boolean }): void;
 }
 
-/** Makes the router; without a browser it begins at `/` and leaves the address alone. */
-export function createRouter({ browser, soon }: { browser: Browser | null; soon: Soon }): Router {
-  const store = createStore<RouteState>(readPath(browser?.path() ?? '/'), soon);
-  browser?.onBack(() => store.set(readPath(browser.path())));
+/** Makes the router; it begins where the browser is. */
+export function createRouter({ browser, soon }: { browser: Browser; soon: Soon }): Router {
+  const store = createStore<RouteState>(readPath(browser.path()), soon);
+  browser.onBack(() => store.set(readPath(browser.path())));
   return {
     store,
     go(path, { replace = false } = {}) {
-      browser?.go(path, replace);
+      browser.go(path, replace);
       store.set(readPath(path));
     },
   };

@@ -1,6 +1,7 @@
 /** One connection that tells what changes in the caller's conversations and approvals, shared by all tabs of a browser. */
 
 import type { Client } from '../../src/client/client.ts';
+import { pause } from '../../src/client/clock.ts';
 import { ClientError } from '../../src/client/errors.ts';
 import type { CallerEvent, ConversationSummary } from '../../src/client/events.ts';
 
@@ -103,15 +104,7 @@ export function startWatch(needs: WatchNeeds): Watch {
       }
       if (wait === 0 || ended.signal.aborted) continue;
       hear('lost');
-      await new Promise<void>((resolve) => {
-        const cancel = schedule(wait, resolve);
-        const wake = () => {
-          cancel();
-          resolve();
-        };
-        ended.signal.addEventListener('abort', wake);
-        attempt.signal.addEventListener('abort', wake);
-      });
+      await pause({ schedule }, wait, attempt.signal);
     }
   }
 

@@ -2,7 +2,9 @@
 
 import { useEffect, useRef, useState } from 'react';
 import type { Thread } from '../state/thread.ts';
+import { Announcer } from './Announcer.tsx';
 import { Chat } from './Chat.tsx';
+import { useKeptFocus } from './focus.ts';
 import { InboxPage } from './Inbox.tsx';
 import { useModel, useStore } from './model.tsx';
 import { Sidebar } from './Sidebar.tsx';
@@ -17,7 +19,9 @@ export function App() {
   const [listOpen, setListOpen] = useState(false);
   const closed = phase === 'needed' || phase === 'expired';
   const openList = () => setListOpen(true);
+  const page = useRef<HTMLDivElement>(null);
   const frame = useRef<HTMLDivElement>(null);
+  useKeptFocus(page);
 
   // On a phone the list lies over the page: Escape leaves it, and the focus goes where it came from.
   useEffect(() => {
@@ -36,7 +40,7 @@ export function App() {
   }, [listOpen]);
 
   return (
-    <>
+    <div ref={page} className="page" data-focus=".composer textarea:not(:disabled), h1[tabindex]">
       <div ref={frame} className={listOpen ? 'frame list-open' : 'frame'} inert={closed}>
         <Sidebar close={() => setListOpen(false)} />
         <button
@@ -59,17 +63,6 @@ export function App() {
       </div>
       {closed ? <SignIn /> : null}
       <Announcer />
-    </>
-  );
-}
-
-/** The one place that speaks to screen readers: boundaries of an answer, never its words as they stream. */
-function Announcer() {
-  const model = useModel();
-  const { text, count } = useStore(model.store, (state) => state.announcement);
-  return (
-    <div className="sr-only" role="status" aria-live="polite" aria-atomic="true">
-      <p key={count}>{text}</p>
     </div>
   );
 }

@@ -20,7 +20,7 @@ export function Banner() {
   return (
     <div className="banner" role="status">
       <span className="spinner" />
-      <span>Connection lost. Reconnecting… what the agent does goes on without this page.</span>
+      <span>Connection lost, reconnecting. What the agent does goes on without this page.</span>
       <button type="button" className="button small" onClick={model.reconnect}>
         Try now
       </button>

@@ -20,8 +20,8 @@ export interface ChatProps {
 export function Chat({ thread, menu, openList }: ChatProps) {
   const model = useModel();
   // Somebody else's page has a main part and a title of its own.
-  const [Frame, Title] =
-    useSurroundings().kind === 'page' ? (['main', 'h1'] as const) : (['div', 'h3'] as const);
+  const { kind } = useSurroundings();
+  const [Frame, Title] = kind === 'page' ? (['main', 'h1'] as const) : (['div', 'h3'] as const);
   const state = useStore(thread.store, (all) => all);
   const [given, setGiven] = useState<{ text: string } | null>(null);
   const [file, setFile] = useState<{ file: File } | null>(null);
@@ -37,8 +37,9 @@ export function Chat({ thread, menu, openList }: ChatProps) {
   const waiting = pendingApprovals(conversation).length;
   const empty = phase === 'new' && sending === null;
 
-  // A file may be dropped anywhere on the conversation; elsewhere the browser would leave the page for it.
+  // A file may be dropped anywhere on the conversation; elsewhere the browser would leave our page for it.
   useEffect(() => {
+    if (kind === 'widget') return;
     const refuse = (event: globalThis.DragEvent) => event.preventDefault();
     document.addEventListener('dragover', refuse);
     document.addEventListener('drop', refuse);
@@ -46,7 +47,7 @@ export function Chat({ thread, menu, openList }: ChatProps) {
       document.removeEventListener('dragover', refuse);
       document.removeEventListener('drop', refuse);
     };
-  }, []);
+  }, [kind]);
 
   function drop(event: DragEvent): void {
     event.preventDefault();
@@ -57,7 +58,8 @@ export function Chat({ thread, menu, openList }: ChatProps) {
 
   return (
     <Frame
-      className={dropping ? 'chat dropping' : 'chat'}
+      className="chat"
+      data-focus=".composer textarea:not(:disabled), .archived-note button"
       onDragEnter={(event) => {
         if (event.dataTransfer.types.includes('Files')) setDropping(true);
       }}
@@ -144,9 +146,6 @@ function Missing() {
         <p>
           <button type="button" className="button" onClick={() => router.go('/')}>
             New chat
-          </button>{' '}
-          <button type="button" className="button" onClick={() => router.go('/approvals')}>
-            Approvals
           </button>
         </p>
       </div>

@@ -103,7 +103,10 @@ export const Composer = memo(function Composer({
       event.preventDefault();
       submit();
     }
-    if (event.key === 'Escape' && stoppable && !typing) void thread.stop();
+    if (event.key === 'Escape' && stoppable && !typing) {
+      event.preventDefault();
+      void thread.stop();
+    }
   }
 
   function paste(event: ClipboardEvent): void {
@@ -114,7 +117,10 @@ export const Composer = memo(function Composer({
   }
 
   const chips = [
-    ...contextLabels(host).map((label) => ({ label, remove: () => model.setHostContext(null) })),
+    ...Object.entries(host ?? {}).map(([name, value]) => ({
+      label: contextLabels({ [name]: value }).join(''),
+      remove: () => model.setHostContext(without(host ?? {}, name)),
+    })),
     ...(attached === null
       ? []
       : contextLabels({ attached_dataset: attached }).map((label) => ({
@@ -175,8 +181,8 @@ export const Composer = memo(function Composer({
             archived
               ? 'This conversation is archived. Restore it to go on.'
               : waiting > 0
-                ? 'Decide above, or tell the agent what to change'
-                : 'Ask Overture to find leads, write to them, or run a campaign'
+                ? 'Or say what to change'
+                : 'What shall Overture do?'
           }
           aria-describedby={long ? `${id}-count` : undefined}
           onChange={(event) => write(event.target.value)}
@@ -229,3 +235,8 @@ export const Composer = memo(function Composer({
     </div>
   );
 });
+
+function without(context: Record<string, unknown>, name: string): Record<string, unknown> | null {
+  const { [name]: _removed, ...rest } = context;
+  return Object.keys(rest).length === 0 ? null : rest;
+}

@@ -4,7 +4,7 @@ const PATHS = {
   plus: 'M10 4v12M4 10h12',
   search: 'M9 15a6 6 0 1 1 0-12 6 6 0 0 1 0 12Zm4.5-1.5L17 17',
   inbox: 'M3 11l2.5-7h9L17 11v5H3v-5Zm0 0h4l1 2h4l1-2h4',
-  dots: 'M4.5 10h.01M10 10h.01M15.5 10h.01',
+  dots: 'M4.5 9.6a.4.4 0 1 0 .01 0M10 9.6a.4.4 0 1 0 .01 0M15.5 9.6a.4.4 0 1 0 .01 0',
   pencil: 'M4 16l1-4 8.5-8.5 3 3L8 15l-4 1Z',
   archive: 'M3 4h14v4H3V4Zm1 4v8h12V8M8 11h4',
   restore: 'M4 10a6 6 0 1 1 2 4.5M4 10V5m0 5h5',

@@ -5,7 +5,8 @@ import type { Approval } from '../../src/client/events.ts';
 import { expiryOf, nextOf } from '../logic/card.ts';
 import { absolute, relative } from '../logic/days.ts';
 import { standing } from '../state/decisions.ts';
-import { ApprovalCard } from './ApprovalCard.tsx';
+import { ApprovalCard } from './approval/ApprovalCard.tsx';
+import { StatusTag } from './approval/StatusTag.tsx';
 import { Banner, Signs } from './Banner.tsx';
 import { Icon } from './Icon.tsx';
 import { useModel, useNow, useStore } from './model.tsx';
@@ -35,7 +36,7 @@ export function InboxPage({ openList }: { openList(): void }) {
 
   const count = waiting?.length ?? 0;
   return (
-    <main className="chat inbox">
+    <main className="chat inbox" data-focus="h1">
       <header className="chat-head">
         <button
           type="button"
@@ -45,7 +46,7 @@ export function InboxPage({ openList }: { openList(): void }) {
         >
           <Icon name="menu" />
         </button>
-        <h1>Approvals</h1>
+        <h1 tabIndex={-1}>Approvals</h1>
         <Signs />
       </header>
       <Banner />
@@ -166,7 +167,11 @@ function Fold({ approval: told, open, gone = false }: { approval: Approval; open
       <summary>
         <span className={`fold-dot ${ended ? 'ended' : expiryOf(approval, now)}`} />
         <span className="fold-title">{approval.title}</span>
-        <span className="fold-check">{ended || worst === undefined ? '' : worst.message}</span>
+        {ended ? (
+          <StatusTag approval={approval} />
+        ) : (
+          <span className="fold-check">{worst?.message ?? ''}</span>
+        )}
         <time className="quiet" dateTime={approval.created_at} title={absolute(approval.created_at)}>
           {relative(approval.decided_at ?? approval.created_at, now)}
         </time>

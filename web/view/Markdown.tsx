@@ -4,7 +4,8 @@
  */
 
 import { Lexer, type MarkedToken, type Token, type Tokens } from 'marked';
-import { Fragment, memo, type ReactNode, useMemo, useState } from 'react';
+import { Fragment, memo, type ReactNode, useMemo } from 'react';
+import { useCopy } from './copy.ts';
 import { Scroll } from './Scroll.tsx';
 
 /** Where a link may lead; any other is shown as its words. */
@@ -163,7 +164,7 @@ function Table({ table }: { table: Tokens.Table }) {
 }
 
 function Code({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
+  const { copied, copy } = useCopy();
   return (
     <div className="code-frame">
       <Scroll className="code" label="Code">
@@ -171,14 +172,7 @@ function Code({ text }: { text: string }) {
           <code>{text}</code>
         </pre>
       </Scroll>
-      <button
-        type="button"
-        className="copy-code"
-        onClick={async () => {
-          await navigator.clipboard.writeText(text);
-          setCopied(true);
-        }}
-      >
+      <button type="button" className="copy-code" onClick={() => void copy(text)}>
         {copied ? 'Copied' : 'Copy'}
       </button>
     </div>

@@ -1,13 +1,14 @@
 /** One message: the person's in a bubble, the agent's as its parts in order. */
 
-import { memo, useState } from 'react';
+import { memo } from 'react';
 import type { ConversationState } from '../../src/client/conversation.ts';
 import type { Approval, ErrorFact, Message, Part, ToolPart, Usage } from '../../src/client/events.ts';
 import { nextOf } from '../logic/card.ts';
 import { absolute } from '../logic/days.ts';
 import type { Sending } from '../state/thread.ts';
-import { ApprovalCard } from './ApprovalCard.tsx';
-import { BatchSheet } from './BatchSheet.tsx';
+import { ApprovalCard } from './approval/ApprovalCard.tsx';
+import { BatchSheet } from './approval/BatchSheet.tsx';
+import { useCopy } from './copy.ts';
 import { Icon } from './Icon.tsx';
 import { Markdown } from './Markdown.tsx';
 import { useModel } from './model.tsx';
@@ -106,7 +107,12 @@ export const AgentMessage = memo(function AgentMessage({
   );
   const parts = message.parts.map((part, place) => ({ part, place }));
   return (
-    <article className="message agent" aria-label="Overture" aria-busy={live}>
+    <article
+      className="message agent"
+      aria-label="Overture"
+      aria-busy={live}
+      data-focus={waiting.length > 0 ? '.approval h2' : undefined}
+    >
       {parts.map(({ part, place }) => (
         <PartView
           key={keyOf(part, place)}
@@ -221,16 +227,12 @@ function MessageFoot({
   question: string | null;
 }) {
   const model = useModel();
-  const [copied, setCopied] = useState(false);
+  const { copied, copy } = useCopy();
   const { ended, error, usage } = endOf(message);
-  const trouble =
-    error !== null
-      ? error.message
-      : message.status === 'complete'
-        ? null
-        : ended === 'cancelled'
-          ? 'Stopped. What was written so far is kept.'
-          : null;
+  // A turn that an expiry or another message ended says so in a notice of its own.
+  const stopped =
+    message.status === 'partial' && ended === 'cancelled' && message.parts.at(-1)?.type !== 'notice';
+  const trouble = error?.message ?? (stopped ? 'Stopped. What was written so far is kept.' : null);
   const again = last && question !== null;
   return (
     <footer className="message-foot">
@@ -252,11 +254,7 @@ function MessageFoot({
             className="icon-button"
             aria-label={copied ? 'Copied' : 'Copy the answer'}
             title="Copy"
-            onClick={async () => {
-              await navigator.clipboard.writeText(message.content);
-              setCopied(true);
-              setTimeout(() => setCopied(false), 2_000);
-            }}
+            onClick={() => void copy(message.content)}
           >
             <Icon name={copied ? 'check' : 'copy'} />
           </button>
@@ -289,6 +287,8 @@ export function endOf(message: Message): { ended: unknown; error: ErrorFact | nu
   return { ended, error: error ?? null, usage: usage ?? null };
 }
 
+const SHORT = new Intl.NumberFormat(undefined, { notation: 'compact' });
+
 function usageWords(usage: Usage | null): string {
   if (usage === null) return '';
   const tokens = usage.input_tokens + usage.output_tokens;
@@ -296,7 +296,7 @@ function usageWords(usage: Usage | null): string {
     usage.credits > 0
       ? `${usage.credits.toLocaleString()} ${usage.credits === 1 ? 'credit' : 'credits'}`
       : '',
-    tokens > 0 ? `${tokens.toLocaleString()} tokens` : '',
+    tokens > 0 ? `${SHORT.format(tokens)} tokens` : '',
   ];
   return words.filter((one) => one !== '').join(' · ');
 }

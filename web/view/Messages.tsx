@@ -123,7 +123,7 @@ export function Messages({
       <div ref={content} className="messages-inner">
         {hidden > 0 || state.olderCursor !== null ? (
           <p className="earlier">
-            <button type="button" className="button small" disabled={state.loadingOlder} onClick={earlier}>
+            <button type="button" className="button small" onClick={earlier}>
               {state.loadingOlder ? 'Reading…' : 'Show earlier messages'}
             </button>
           </p>
@@ -287,7 +287,8 @@ function Returns({
       </div>
     );
   }
-  if (!away) return null;
+  // Below a card that waits there is nothing to go to.
+  if (!away || first !== undefined) return null;
   return (
     <div className="returns">
       <button type="button" className="button latest" onClick={onEnd}>

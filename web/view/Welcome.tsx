@@ -2,15 +2,31 @@
 
 import { useRef } from 'react';
 import { Icon, type IconName, Mark } from './Icon.tsx';
+import { useModel, useStore } from './model.tsx';
 
-const SUGGESTIONS: { icon: IconName; title: string; text: string }[] = [
+interface Suggestion {
+  icon: IconName;
+  title: string;
+  text: string;
+}
+
+const BALANCE: Suggestion = { icon: 'coin', title: 'Check the balance', text: 'How many credits do I have?' };
+const SUGGESTIONS: readonly Suggestion[] = [
   { icon: 'people', title: 'See my leads', text: 'Show my leads' },
   { icon: 'mail', title: 'Write to somebody', text: 'Write to ' },
-  { icon: 'coin', title: 'Check the balance', text: 'How many credits do I have?' },
-  { icon: 'spark', title: 'What can you do?', text: 'What can you do?' },
+  { icon: 'spark', title: 'See what it can do', text: 'What can you do?' },
 ];
 
+/** Where a campaign is ready to be launched, that comes first. */
+function suggestionsFor(draftCampaign: string | null): Suggestion[] {
+  if (draftCampaign === null) return [...SUGGESTIONS, BALANCE];
+  const name = /campaign$/i.test(draftCampaign) ? draftCampaign : `campaign ${draftCampaign}`;
+  return [{ icon: 'chart', title: 'Launch a campaign', text: `Launch the ${name}` }, ...SUGGESTIONS];
+}
+
 export function Welcome({ onPick, onFile }: { onPick(text: string): void; onFile(file: File): void }) {
+  const model = useModel();
+  const draftCampaign = useStore(model.store, (state) => state.draftCampaign);
   const picker = useRef<HTMLInputElement>(null);
   return (
     <div className="messages welcome-frame">
@@ -44,17 +60,13 @@ export function Welcome({ onPick, onFile }: { onPick(text: string): void; onFile
               }}
             />
           </li>
-          {SUGGESTIONS.map(({ icon, title, text }) => (
+          {suggestionsFor(draftCampaign).map(({ icon, title, text }) => (
             <li key={title}>
               <button type="button" className="suggestion" onClick={() => onPick(text)}>
                 <Icon name={icon} />
                 <span>
                   <strong>{title}</strong>
-                  <span>
-                    {text.trim() === title
-                      ? 'Ask the agent itself'
-                      : `“${text.trim()}${text.endsWith(' ') ? ' …' : ''}”`}
-                  </span>
+                  <span>{`“${text.trim()}${text.endsWith(' ') ? ' …' : ''}”`}</span>
                 </span>
               </button>
             </li>

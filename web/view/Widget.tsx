@@ -1,7 +1,10 @@
 /** The chat in a corner of somebody else's page: a button, and a panel with one conversation and what waits. */
 
 import { useEffect, useRef } from 'react';
+import { threadPath } from '../state/router.ts';
+import { Announcer } from './Announcer.tsx';
 import { Chat } from './Chat.tsx';
+import { useKeptFocus } from './focus.ts';
 import { Icon, Mark } from './Icon.tsx';
 import { useModel, useStore } from './model.tsx';
 import { SignIn } from './SignIn.tsx';
@@ -18,11 +21,14 @@ export function Widget({
   const model = useModel();
   const phase = useStore(model.session.store, (state) => state.phase);
   const thread = useStore(model.store, (state) => state.thread);
-  const pending = useStore(model.inbox.store, (state) => state.pending);
-  const { text, count } = useStore(model.store, (state) => state.announcement);
+  const pending = useStore(model.conversations.store, ({ items }) =>
+    items.reduce((sum, item) => sum + (item.pending_approvals ?? 0), 0),
+  );
   const button = useRef<HTMLButtonElement>(null);
   const panel = useRef<HTMLElement>(null);
+  const whole = useRef<HTMLDivElement>(null);
   const was = useRef(open);
+  useKeptFocus(whole);
   const closed = phase === 'needed' || phase === 'expired';
 
   useEffect(() => {
@@ -33,7 +39,7 @@ export function Widget({
   }, [open]);
 
   return (
-    <>
+    <div ref={whole} data-focus=".composer textarea:not(:disabled), .launcher">
       {open ? (
         <section
           ref={panel}
@@ -46,6 +52,7 @@ export function Widget({
           <header className="panel-head">
             <Mark />
             <h2>{heading}</h2>
+            <WaitingElsewhere />
             <button
               type="button"
               className="icon-button"
@@ -69,9 +76,7 @@ export function Widget({
             <Chat key={thread.serial} thread={thread} openList={() => {}} />
           </div>
           {closed ? <SignIn /> : null}
-          <div className="sr-only" role="status" aria-live="polite" aria-atomic="true">
-            <p key={count}>{text}</p>
-          </div>
+          <Announcer />
         </section>
       ) : null}
       <button
@@ -79,12 +84,35 @@ export function Widget({
         type="button"
         className={open ? 'launcher open' : 'launcher'}
         aria-expanded={open}
-        aria-label={pending > 0 ? `${heading}, ${pending} approvals wait` : heading}
+        aria-label={
+          pending > 0
+            ? `${heading}, ${pending === 1 ? '1 approval waits' : `${pending} approvals wait`}`
+            : heading
+        }
         onClick={() => onOpen(!open)}
       >
         {open ? <Icon name="down" /> : <Mark />}
         {pending > 0 && !open ? <span className="badge">{pending}</span> : null}
       </button>
-    </>
+    </div>
+  );
+}
+
+/** The way to a card that waits in another conversation; in the open one it is in sight. */
+function WaitingElsewhere() {
+  const model = useModel();
+  const open = useStore(model.router.store, ({ place }) => (place.at === 'chat' ? place.threadId : null));
+  const other = useStore(model.conversations.store, ({ items }) =>
+    items.find((item) => (item.pending_approvals ?? 0) > 0 && item.thread_id !== open),
+  );
+  if (other === undefined) return null;
+  return (
+    <button
+      type="button"
+      className="button small"
+      onClick={() => model.router.go(threadPath(other.thread_id))}
+    >
+      <Icon name="inbox" /> Approve
+    </button>
   );
 }

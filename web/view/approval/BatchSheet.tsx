@@ -1,14 +1,16 @@
 /** Several cards of one turn on one sheet: tick, then decide together. It touches this turn and nothing else. */
 
 import { useState } from 'react';
-import type { Approval } from '../../src/client/events.ts';
-import { amountsOf, expiryOf, gradeOf, numberToType } from '../logic/card.ts';
-import { sumOf } from './ApprovalCard.tsx';
-import { Icon } from './Icon.tsx';
-import { useModel, useNow, useStore } from './model.tsx';
+import type { Approval } from '../../../src/client/events.ts';
+import { expiryOf, type Grade, gradeOf, numberToType } from '../../logic/card.ts';
+import { amountsOf, sumOf } from '../../logic/facts.ts';
+import { Icon } from '../Icon.tsx';
+import { useModel, useNow, useStore } from '../model.tsx';
+import { GRADES } from './Checks.tsx';
 
 export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
-  const { decisions } = useModel();
+  const { decisions, store } = useModel();
+  const available = useStore(store, (state) => state.credits);
   const states = useStore(decisions.store, (state) => state.byId);
   const now = useNow(15_000);
   const open = approvals.filter((approval) => {
@@ -21,7 +23,9 @@ export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
   });
   // Whoever has warnings, or a number to type, is ticked by a person and not by itself.
   const [ticks, setTicks] = useState<Readonly<Record<string, boolean>>>({});
-  const isTicked = (approval: Approval) => ticks[approval.approval_id] ?? isHarmless(approval);
+  const isLocked = (approval: Approval) => numberToType(approval, available) !== null;
+  const isTicked = (approval: Approval) =>
+    !isLocked(approval) && (ticks[approval.approval_id] ?? isHarmless(approval));
   const chosen = open.filter(isTicked);
   const busy = open.some((approval) => states[approval.approval_id]?.phase === 'sending');
   const [first] = open;
@@ -37,30 +41,31 @@ export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
 
   const sum = sumOf(chosen);
   return (
-    <section className="batch" aria-label={`${open.length} approvals of this turn`}>
-      <h2>{open.length} approvals wait in this turn</h2>
+    <section className="batch" aria-label={`${open.length} approvals together`}>
+      <h2>Or decide these {open.length} together</h2>
       <ul>
         {open.map((approval) => {
           const [worst] = approval.warnings;
           const { credits } = amountsOf(approval.facts);
-          const locked = numberToType(approval) !== null;
+          const locked = isLocked(approval);
+          const grade: Grade = worst === undefined ? 'ok' : gradeOf(worst);
           return (
             <li key={approval.approval_id}>
               <label>
                 <input
                   type="checkbox"
-                  checked={!locked && isTicked(approval)}
+                  checked={isTicked(approval)}
                   disabled={busy || locked}
                   onChange={(event) => setTicks({ ...ticks, [approval.approval_id]: event.target.checked })}
                 />
                 <span className="batch-title">{approval.title}</span>
               </label>
               <span className="batch-credits">
-                {credits === null || credits === 0 ? '' : `${credits} credits`}
+                {credits === null || credits === 0 ? '' : `${credits.toLocaleString()} credits`}
               </span>
-              <span className={`batch-check check-${worst === undefined ? 'ok' : gradeOf(worst)}`}>
-                <Icon name={worst === undefined ? 'check' : 'warning'} />
-                {locked ? 'Decide on its card' : (worst?.message ?? 'OK')}
+              <span className={`batch-check check-${grade}`}>
+                <Icon name={GRADES[grade].icon} />
+                {locked ? 'Decide on its card' : (worst?.message ?? GRADES.ok.word)}
               </span>
             </li>
           );
@@ -73,7 +78,7 @@ export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
           disabled={busy || chosen.length === 0}
           onClick={() => decide('reject')}
         >
-          Reject {chosen.length} ticked
+          Reject {chosen.length}
         </button>
         <button
           type="button"
@@ -89,5 +94,5 @@ export function BatchSheet({ approvals }: { approvals: readonly Approval[] }) {
 }
 
 function isHarmless(approval: Approval): boolean {
-  return numberToType(approval) === null && approval.warnings.every((warning) => warning.severity === 'low');
+  return approval.warnings.every((warning) => warning.severity === 'low');
 }

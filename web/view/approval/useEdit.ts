@@ -1,11 +1,11 @@
 /** An edit of a proposal in the making: typed values, and what the service says they would come to. */
 
 import { useEffect, useMemo, useRef, useState } from 'react';
-import type { Client } from '../../src/client/client.ts';
-import { ClientError } from '../../src/client/errors.ts';
-import type { Approval, ProposalPreview } from '../../src/client/events.ts';
-import { type Field, fieldsOf, fromInput, toInput } from '../logic/fields.ts';
-import { faultOf } from '../state/faults.ts';
+import type { Client } from '../../../src/client/client.ts';
+import { ClientError } from '../../../src/client/errors.ts';
+import type { Approval, ProposalPreview } from '../../../src/client/events.ts';
+import { type Field, fieldsOf, fromInput, toInput } from '../../logic/fields.ts';
+import { faultOf } from '../../state/faults.ts';
 
 const TYPING_PAUSE_MS = 400;
 

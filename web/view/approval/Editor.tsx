@@ -1,18 +1,15 @@
-/** The typed fields in which a proposal is edited, and what the edits change. */
+/** The typed fields in which a proposal is edited. */
 
 import { useId } from 'react';
-import type { Approval } from '../../src/client/events.ts';
-import { diffWords, fold } from '../logic/diff.ts';
-import { type Field, fieldsOf, toInput } from '../logic/fields.ts';
-import { useFocusWhen } from './model.tsx';
+import type { Field } from '../../logic/fields.ts';
+import { useFocusWhen } from '../model.tsx';
 import type { Edit } from './useEdit.ts';
 
-export function ApprovalEditor({ edit }: { edit: Edit }) {
+export function Editor({ edit }: { edit: Edit }) {
   const plain = edit.fields.filter((field) => !field.technical);
   const technical = edit.fields.filter((field) => field.technical);
-  const form = useFocusWhen<HTMLFieldSetElement>(false);
   return (
-    <fieldset className="editor" ref={form}>
+    <fieldset className="editor">
       <legend>Edit before you approve</legend>
       {plain.map((field, place) => (
         <FieldView key={field.name} field={field} edit={edit} first={place === 0} />
@@ -79,6 +76,7 @@ function FieldView({ field, edit, first }: { field: Field; edit: Edit; first: bo
           max={field.maximum}
           step={field.kind === 'number' ? (field.whole ? 1 : 'any') : undefined}
           maxLength={field.kind === 'line' ? field.maxLength : undefined}
+          placeholder={field.required ? undefined : 'not set'}
           autoComplete="off"
         />
       )}
@@ -89,61 +87,5 @@ function FieldView({ field, edit, first }: { field: Field; edit: Edit; first: bo
         </p>
       )}
     </div>
-  );
-}
-
-/** Old and new of every argument that differs. */
-export function EditDiff({
-  approval,
-  args,
-  title,
-}: {
-  approval: Approval;
-  args: Record<string, unknown>;
-  title: string;
-}) {
-  const fields = fieldsOf(approval.args_schema, { ...approval.args, ...args });
-  const changes = fields
-    .map((field) => ({
-      field,
-      before: toInput(field, approval.args[field.name]),
-      after: toInput(field, args[field.name]),
-    }))
-    .filter(({ before, after }) => before !== after);
-  if (changes.length === 0) return null;
-  return (
-    <section className="edits" aria-label={title}>
-      <h3>{title}</h3>
-      {changes.map(({ field, before, after }) => (
-        <div key={field.name} className="edit">
-          <p className="edit-field">{field.label}</p>
-          {field.kind === 'text' ? (
-            <WordDiff before={before} after={after} />
-          ) : (
-            <p className="edit-whole">
-              <del>{before === '' ? '(not set)' : before}</del>
-              <ins>{after === '' ? '(not set)' : after}</ins>
-            </p>
-          )}
-        </div>
-      ))}
-    </section>
-  );
-}
-
-function WordDiff({ before, after }: { before: string; after: string }) {
-  const pieces = fold(diffWords(before, after)).map((piece, place) => ({ ...piece, place }));
-  return (
-    <p className="edit-words">
-      {pieces.map(({ kind, text, place }) =>
-        kind === 'old' ? (
-          <del key={place}>{text}</del>
-        ) : kind === 'new' ? (
-          <ins key={place}>{text}</ins>
-        ) : (
-          <span key={place}>{text}</span>
-        ),
-      )}
-    </p>
   );
 }
