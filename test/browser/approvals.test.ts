@@ -1,16 +1,20 @@
 /** Approvals in the page: what is shown, what is sent, who was first (research ui.md §4 and §6). */
 
+import { randomUUID } from 'node:crypto';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { createPerson, JWT_ENVIRONMENT } from '../support/people.ts';
 import {
   agentMessages,
   cards,
   composer,
   expectHittable,
+  focused,
   mailCall,
   openBrowser,
   openSite,
   openTab,
+  PHONE,
   type Site,
   say,
   shot,
@@ -113,7 +117,7 @@ describe('a card', () => {
     await subject.fill('Three questions for you');
     const body = page.getByLabel('Body');
     await body.fill((await body.inputValue()).replace('next week', 'on Thursday'));
-    await page.getByText('Your edits').waitFor();
+    await page.getByRole('region', { name: 'Your edits' }).waitFor();
     await page.locator('.mail').getByText('Three questions for you').waitFor();
     await page.locator('del', { hasText: 'next week' }).waitFor();
     await page.locator('ins', { hasText: 'on Thursday' }).waitFor();
@@ -171,7 +175,18 @@ describe('a card', () => {
     expect(await primary(page).count()).toBe(0);
     await page.getByRole('button', { name: 'Ask again' }).waitFor();
     await shot(page, 'card-expired');
+    const [approval] = (await site.service.client.conversation(threadId)).messages
+      .flatMap((message) => message.parts)
+      .flatMap((part) => (part.type === 'approval' ? [part.approval] : []));
+    const late = site.service.client.decide(threadId, approval?.approval_id ?? '', {
+      decision: 'approve',
+      args_hash: approval?.args_hash ?? '',
+    });
+    await expect(late).rejects.toMatchObject({ code: 'APPROVAL_EXPIRED', status: 410 });
     expect(site.smtp.takenFor(to)).toHaveLength(0);
+    site.script(/has expired. Please propose it again/, 'I will.');
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await agentMessages(page).getByText('I will.').waitFor();
   });
 
   it('whose mail would differ from what was shown does nothing and asks anew (check 9)', async () => {
@@ -237,6 +252,132 @@ describe('a card', () => {
     await cards(page).getByText('Given up', { exact: true }).waitFor();
     await agentMessages(page).getByText('All right.').waitFor();
     expect(site.smtp.takenFor(to)).toHaveLength(0);
+  });
+});
+
+describe('a card of a launch', () => {
+  it('says whom, when and for how much, shows mails one by one, and takes a number as a number (check 7)', async () => {
+    const calm = await openSite();
+    onTestFinished(() => calm.close());
+    const [campaign] = await calm.database.query<{ id: string }>('select id from campaigns');
+    const call = { name: 'launch_campaign', args: { campaign_id: campaign?.id } };
+    calm.script('Launch it', { text: 'Here is the launch.', toolCalls: [call] }, 'Off it goes.');
+    const { page, troubles } = await openTab(browser);
+    await page.goto(calm.url);
+    await page.getByRole('button', { name: 'Launch a campaign' }).waitFor();
+    await say(page, 'Launch it');
+    const card = cards(page);
+    await card.getByRole('heading', { name: 'Launch the campaign "Q4 campaign"' }).waitFor();
+    await shot(page, 'launch');
+    const fact = (label: string) =>
+      card.locator('dl > div', { hasText: label }).first().locator('dd').innerText();
+    const leads = /^(\d+) of 60 leads$/.exec(await fact('Recipients'))?.[1];
+    expect(Number(leads)).toBeGreaterThan(0);
+    expect(await fact('Left out')).toContain('do-not-contact list');
+    expect(await fact('First mail')).toMatch(/\d\d:\d\d \(/);
+    await card.getByRole('button', { name: `Launch to ${leads} leads` }).waitFor();
+    const mail = card.locator('.mail');
+    const first = await mail.innerText();
+    await card.getByRole('button', { name: 'Next mail' }).click();
+    await card.getByText(/^Preview 2 of \d+ · /).waitFor();
+    expect(await mail.innerText()).not.toBe(first);
+
+    await card.getByRole('button', { name: 'Edit' }).click();
+    const limit = card.getByLabel('Daily limit');
+    await limit.fill('0');
+    await card.getByText('At least 1.').waitFor();
+    await limit.fill('25');
+    await card.getByText('25 mails a day').waitFor();
+    await card.getByRole('region', { name: 'Your edits' }).getByText('25').waitFor();
+    await shot(page, 'launch-edited');
+    await card.getByRole('button', { name: 'Launch with edits' }).click();
+    await card.getByText('You approved this with edits').waitFor();
+    await card.getByText(`Launched: ${leads} recipients`).waitFor();
+    await agentMessages(page).getByText('Off it goes.').waitFor();
+    await shot(page, 'launched');
+    const kept = await calm.database.query<Record<string, unknown>>(
+      `select a.card -> 'args' -> 'daily_limit' as proposed, a.executed_args -> 'daily_limit' as executed, a.decided_by, c.daily_limit
+         from approvals a, campaigns c`,
+    );
+    expect(kept).toEqual([
+      { proposed: null, executed: 25, decided_by: expect.stringMatching(/^user:/), daily_limit: 25 },
+    ]);
+    expect(troubles).toEqual([]);
+  });
+});
+
+describe('on a phone', () => {
+  it('the facts stand above the button, both are in sight, and a thumb decides', async () => {
+    const { page } = await openTab(browser, PHONE);
+    const to = await askToSend(page);
+    const card = cards(page);
+    const button = card.getByRole('button', { name: `Send to ${to}` });
+    const boxOf = async (name: string) => {
+      const box = await card.locator(name).first().boundingBox();
+      if (box === null) throw new Error(`${name} is not shown`);
+      return box;
+    };
+    await expect.poll(async () => (await boxOf('h2')).y).toBeLessThan(220);
+    const [heading, facts, act] = [await boxOf('h2'), await boxOf('.facts'), await boxOf('.button.primary')];
+    expect(heading.y).toBeGreaterThan(54);
+    expect(facts.y).toBeGreaterThan(heading.y);
+    expect(act.y).toBeGreaterThan(facts.y);
+    expect(act.y + act.height).toBeLessThan(844);
+    expect(act.height).toBeGreaterThanOrEqual(44);
+    await expectHittable(button);
+    await expectHittable(card.getByText('From', { exact: true }).first());
+    await shot(page, 'phone');
+    await button.tap();
+    await page.getByText('Sent.', { exact: true }).waitFor();
+    expect(site.smtp.takenFor(to)).toHaveLength(1);
+  });
+});
+
+describe('two people of one workspace', () => {
+  it('see the same card; who comes second is told who was first, and it is no error', async () => {
+    const shared = await openSite({ sends: true, environment: JWT_ENVIRONMENT });
+    onTestFinished(() => shared.close());
+    const workspaceId = randomUUID();
+    const dana = await createPerson(shared.url, { user: 'dana', workspaceId });
+    const erin = await createPerson(shared.url, { user: 'erin', workspaceId });
+    await dana.post('/api/v1/sender-profiles/', {
+      profile_name: 'Dana',
+      sender_data: { from_name: 'Dana', from_email: 'dana@acme.example', postal_address: '1 Street, Town' },
+      is_default: true,
+    });
+    const to = newAddress();
+    shared.script('Write', { toolCalls: [mailCall(to)] }, 'It is out.');
+    const { page } = await openTab(browser);
+    await page.goto(`${shared.url}/#token=${dana.token}`);
+    await page.getByText('dana@example.com').waitFor();
+    await say(page, 'Write');
+    await cards(page).getByText('Needs your approval').waitFor();
+
+    const { page: other } = await openTab(browser);
+    await other.goto(`${shared.url}/#token=${erin.token}`);
+    await other.getByRole('link', { name: /^Approvals 1/ }).click();
+    await cards(other)
+      .getByRole('button', { name: `Send to ${to}` })
+      .waitFor();
+    await Promise.all([
+      page.evaluate(() => document.querySelector<HTMLElement>('.approval .button.primary')?.click()),
+      other.evaluate(() => document.querySelector<HTMLElement>('.approval .button.primary')?.click()),
+    ]);
+    await agentMessages(page).getByText('It is out.').waitFor();
+    const words = () => Promise.all([page, other].map((tab) => cards(tab).locator('.decided').innerText()));
+    await expect
+      .poll(async () =>
+        (await words())
+          .map((one) => one.split(' approved this')[0])
+          .sort()
+          .join(' '),
+      )
+      .toMatch(/^(You|dana|erin) (You|dana|erin)$/);
+    const [mine = '', theirs = ''] = (await words()).map((one) => one.split(' ')[0]);
+    expect([mine, theirs].filter((who) => who === 'You')).toHaveLength(1);
+    expect(mine === 'You' ? theirs === 'dana' : mine === 'erin' && theirs === 'You').toBe(true);
+    expect(await other.getByRole('alert').count()).toBe(0);
+    expect(shared.smtp.takenFor(to)).toHaveLength(1);
   });
 });
 
@@ -326,6 +467,12 @@ describe('what waits', () => {
     expect(await card.getByRole('heading').evaluate((element) => element === document.activeElement)).toBe(
       true,
     );
+    // The same link in a browser that never was here: a mail, a chat of the team.
+    const { page: cold } = await openTab(browser);
+    await cold.goto(page.url());
+    await expect.poll(() => focused(cold)).toMatch(new RegExp(`^h2 Send an email to ${to}`));
+    await expectHittable(cards(cold).getByRole('heading'));
+
     await page.goBack();
     await fold.waitFor();
     if (!(await fold.evaluate((element: HTMLDetailsElement) => element.open)))

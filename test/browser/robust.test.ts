@@ -145,6 +145,31 @@ describe('a service that is killed', () => {
   });
 });
 
+describe('a connection that breaks', () => {
+  it('in the middle of an answer: the page goes on from where it stood, without a reload', async () => {
+    const half = Promise.withResolvers<void>();
+    const rest = Promise.withResolvers<void>();
+    site.script('Keep on', {
+      text: ['Before the break', half.promise, ', during it', rest.promise, ', and after.'],
+    });
+    const { page, context } = await openTab(browser);
+    await page.goto(site.url);
+    await say(page, 'Keep on');
+    await agentMessages(page).getByText('Before the break').waitFor();
+    await context.setOffline(true);
+    half.resolve();
+    rest.resolve();
+    // The turn is over for the service before the page may listen again.
+    const threadId = await threadOf(page);
+    await expect.poll(async () => (await site.service.client.conversation(threadId)).status).toBe('idle');
+    await context.setOffline(false);
+    await agentMessages(page).getByText('Before the break, during it, and after.').waitFor();
+    await page.getByRole('button', { name: 'Copy the answer' }).waitFor();
+    expect(await agentMessages(page).count()).toBe(1);
+    expect(await userMessages(page).count()).toBe(1);
+  });
+});
+
 describe('tabs', () => {
   it('of one conversation agree, over one connection for what is not open', async () => {
     site.script('Hello tabs', 'Hello both.');
@@ -269,7 +294,7 @@ describe('the offline model and the sandbox', () => {
     await threadOf(page);
     await shot(page, 'offline-card');
     await cards(page).locator('.button.primary').click();
-    await page.getByText('Kept in the outbox: this is the sandbox').waitFor();
+    await cards(page).getByText('Kept in the outbox: this is the sandbox').waitFor();
     expect(troubles).toEqual([]);
   });
 });

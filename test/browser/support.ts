@@ -1,5 +1,6 @@
 /** A browser, and the whole service for it: real sockets, a scripted model or the offline one, a real SMTP server. */
 
+import axe from 'axe-core';
 import {
   type Browser,
   type BrowserContext,
@@ -9,19 +10,25 @@ import {
   type Page,
 } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
+import type { AppNeeds } from '../../src/app.ts';
 import { openDatabase, type TestDatabase } from '../support/database.ts';
 import { createScriptedModel, type ScriptedAnswer, type ScriptedModel } from '../support/scripted-model.ts';
 import { type ServiceHere, startService } from '../support/service.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
+/** Debian's, unless CHROMIUM names another. */
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
+  '--disable-quic',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
 ];
+/** How long a fact may take to come about; a machine may be busy with other things. */
+const PATIENCE_MS = 30_000;
 
 export interface Site {
   url: string;
@@ -30,7 +37,7 @@ export interface Site {
   /** Not asked with the offline model. */
   model: ScriptedModel;
   /** What the model answers, one a call, in the turn that this message begins. */
-  script(message: string, ...answers: (string | ScriptedAnswer)[]): void;
+  script(message: string | RegExp, ...answers: (string | ScriptedAnswer)[]): void;
   smtp: SmtpServer;
   close(): Promise<void>;
 }
@@ -41,6 +48,8 @@ export interface SiteOptions {
   /** Mail goes to a real server and not to the sandbox. */
   sends?: boolean;
   environment?: Record<string, string>;
+  /** Breaks or holds a port of the service. */
+  wrap?: NonNullable<AppNeeds['wrap']>;
 }
 
 /** Starts the service on a database of its own. */
@@ -48,10 +57,14 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
   const database = await openDatabase();
   const model = await createScriptedModel();
   const smtp = await startSmtpServer();
-  const scripts = new Map<string, (string | ScriptedAnswer)[]>();
+  const scripts: { message: string | RegExp; answers: (string | ScriptedAnswer)[] }[] = [];
   model.otherwise((request) => {
     const asked = request.messages.findLast((message) => message.role === 'user')?.content ?? '';
-    return scripts.get(asked)?.shift() ?? 'Nothing is scripted for this.';
+    const fits = scripts.find(
+      ({ message, answers }) =>
+        answers.length > 0 && (typeof message === 'string' ? message === asked : message.test(asked)),
+    );
+    return fits?.answers.shift() ?? 'Nothing is scripted for this.';
   });
   const service = await startService({
     databaseUrl: database.url,
@@ -62,6 +75,7 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
       ...(options.sends === true ? { SMTP_URL: smtp.url } : {}),
       ...options.environment,
     },
+    ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
   });
   return {
     url: service.url,
@@ -70,7 +84,7 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
     model,
     smtp,
     script(message, ...answers) {
-      scripts.set(message, [...(scripts.get(message) ?? []), ...answers]);
+      scripts.push({ message, answers });
     },
     async close() {
       await service.close();
@@ -82,7 +96,7 @@ export async function openSite(options: SiteOptions = {}): Promise<Site> {
 }
 
 export async function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  return chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
 }
 
 export interface Tab {
@@ -94,6 +108,12 @@ export interface Tab {
   strangers: string[];
 }
 
+export const PHONE: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  isMobile: true,
+  hasTouch: true,
+};
+
 /** Opens a tab of a profile of its own; it is closed with the test. */
 export async function openTab(browser: Browser, options: BrowserContextOptions = {}): Promise<Tab> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
@@ -104,6 +124,7 @@ export async function openTab(browser: Browser, options: BrowserContextOptions =
 /** Opens another tab of the same profile. */
 export async function tabIn(context: BrowserContext): Promise<Tab> {
   const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   const troubles: string[] = [];
   const strangers: string[] = [];
   page.on('console', (message) => {
@@ -120,7 +141,10 @@ export async function tabIn(context: BrowserContext): Promise<Tab> {
 
 /** Takes a picture for people to look at. */
 export async function shot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: new URL(`./shots/${name}.png`, import.meta.url).pathname });
+  await page.screenshot({
+    animations: 'disabled',
+    path: new URL(`./shots/${name}.png`, import.meta.url).pathname,
+  });
 }
 
 export function composer(page: Page): Locator {
@@ -171,4 +195,46 @@ export function mailCall(
   body = 'Hello,\n\nwould you like to talk next week?\n\nBest regards,\nAlex',
 ) {
   return { name: 'send_email', args: { to, subject, body } };
+}
+
+/** The element with the focus, in words: its role or tag with its name; `body` where the focus is lost. */
+export function focused(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    let element = document.activeElement;
+    while (element?.shadowRoot?.activeElement != null) element = element.shadowRoot.activeElement;
+    if (element === null || element === document.body) return 'body';
+    const name = element.getAttribute('aria-label') ?? element.textContent;
+    return `${element.tagName.toLowerCase()} ${name}`.replaceAll(/\s+/g, ' ').trim();
+  });
+}
+
+/** Holds that axe finds nothing, and that nothing has to be scrolled sideways. */
+export async function expectAccessible(page: Page, view: string): Promise<void> {
+  // What moves has half a colour on its way.
+  await page.evaluate(() =>
+    Promise.all(
+      document
+        .getAnimations()
+        .map((one) => (one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished)),
+    ),
+  );
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const { violations } = await Reflect.get(window, 'axe').run(document, { resultTypes: ['violations'] });
+    return violations.map(
+      (one: { id: string; nodes: { html: string; failureSummary: string }[] }) =>
+        `${one.id}: ${one.nodes.map((node) => `${node.html.slice(0, 160)} (${node.failureSummary})`).join(' | ')}`,
+    );
+  });
+  expect({ view, found }).toEqual({ view, found: [] });
+  const sideways = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  expect({ view, sideways }).toEqual({ view, sideways: 0 });
+}
+
+/** The best of three tries, in milliseconds: a bar for the page, and not for what else the machine does. */
+export async function bestOf(measure: () => Promise<number>): Promise<number> {
+  const times = [await measure(), await measure(), await measure()];
+  return Math.min(...times);
 }
