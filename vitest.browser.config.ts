@@ -9,7 +9,7 @@ export default defineConfig({
     // Only a fact that never comes about should end a test: the machine may be busy with other things.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    expect: { poll: { timeout: 30_000 } },
+    expect: { poll: { timeout: 60_000 } },
     maxWorkers: 1,
     fileParallelism: false,
   },

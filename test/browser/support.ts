@@ -28,7 +28,7 @@ const FLAGS = [
   '--no-first-run',
 ];
 /** How long a fact may take to come about; a machine may be busy with other things. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export interface Site {
   url: string;

@@ -25,17 +25,19 @@ export function Facts({ facts, before }: { facts: readonly Fact[]; before: reado
           ))}
         </dl>
       )}
-      <dl className="fact-rows">
-        {rows.map((fact) => (
-          <div key={fact.label}>
-            <dt>{fact.label}</dt>
-            <dd>
-              <Value text={fact.value} />
-              {changed(fact) ? <Changed /> : null}
-            </dd>
-          </div>
-        ))}
-      </dl>
+      {rows.length === 0 ? null : (
+        <dl className="fact-rows">
+          {rows.map((fact) => (
+            <div key={fact.label}>
+              <dt>{fact.label}</dt>
+              <dd>
+                <Value text={fact.value} />
+                {changed(fact) ? <Changed /> : null}
+              </dd>
+            </div>
+          ))}
+        </dl>
+      )}
     </div>
   );
 }
