@@ -98,7 +98,7 @@ describe('send', () => {
         expect(second?.headers['idempotency-key']).toBe(first?.headers['idempotency-key']);
       else expect(second?.url).toBe(`/api/v1/agent/conversations/${THREAD}/stream?until=idle`);
     }
-  }, 30_000);
+  }, 180_000);
 
   it('gives the exact sequence when every connection drops after one more frame, told twice', async () => {
     await using server = await startScriptedServer(({ headers, response }) => {
