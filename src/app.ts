@@ -68,7 +68,7 @@ import { createEmailFinder } from './resources/email-finder/email-finder.ts';
 import { createEmailFinderRoutes } from './resources/email-finder/routes.ts';
 import { createDoor } from './resources/external-threads/door.ts';
 import { createExternalThreads } from './resources/external-threads/external-threads.ts';
-import { createHealthRoutes } from './resources/health/routes.ts';
+import { createHealthRoutes, type Readiness } from './resources/health/routes.ts';
 import { createIdempotencyStore } from './resources/idempotency/store.ts';
 import { createIdentities } from './resources/identity/identities.ts';
 import { createIdentityRoutes } from './resources/identity/routes.ts';
@@ -156,6 +156,8 @@ const DRAIN_MS = 20_000;
 /** What the last answers may take after that, and how often is looked. */
 const LAST_WORDS_MS = 1000;
 const LOOK_MS = 20;
+/** A database that takes longer than this to answer is of no use to a turn. */
+const READY_MS = 2_000;
 const MODEL_IDLE_MS = 60_000;
 const MODEL_RETRIES = 2;
 const SMTP_MS = 30_000;
@@ -454,10 +456,18 @@ export async function createApp({
 
   // Doors.
   const metrics = createMetrics();
-  const readiness = async () => {
-    if (turns.draining.aborted) return { ready: false, reason: 'This process is shutting down.' };
-    await appPool.query('select 1');
-    return { ready: true };
+  const readiness = async (): Promise<Readiness> => {
+    if (turns.draining.aborted)
+      return { ready: false, code: 'DRAINING', reason: 'This process is shutting down.' };
+    const answered = await Promise.race([
+      appPool.query('select 1').then(
+        () => true,
+        () => false,
+      ),
+      new Promise<false>((resolve) => clock.after(READY_MS, () => resolve(false))),
+    ]);
+    if (answered) return { ready: true };
+    return { ready: false, code: 'DATABASE_UNAVAILABLE', reason: 'The database does not answer.' };
   };
   const capabilities = { offline_model: config.model === null, sandbox: mailer.sandbox, campaigns: true };
   const streams = createStreams({ clock, draining: turns.draining, stillHolds });
@@ -548,7 +558,7 @@ export async function createApp({
       keeper.start();
       dispatcher.start();
       leadFinderWorker.start();
-      return { url: await listen(server, config) };
+      return { url: await listen(server, config, log) };
     },
 
     async drain() {
@@ -585,10 +595,13 @@ async function closeServer(server: Server, clock: Clock): Promise<void> {
   await closed;
 }
 
-function listen(server: Server, config: Config): Promise<string> {
+function listen(server: Server, config: Config, log: Log): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, () => {
+      server.off('error', reject);
+      // Such as too many open files: the next connection may be taken again.
+      server.on('error', (error) => log.error({ err: error }, 'a connection could not be taken'));
       const { port } = server.address() as AddressInfo;
       const host = config.host.includes(':') ? `[${config.host}]` : config.host;
       resolve(`http://${host}:${port}`);

@@ -1,7 +1,7 @@
 /** The only reader of the environment: it turns variables into settings, or into one sentence that names the wrong one. */
 
 import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import type { JwtSettings } from './http/jwt.ts';
@@ -224,18 +224,34 @@ function readSigningSecret(read: Read, databaseUrl: string | null, dataDir: stri
     );
   }
   const file = path.join(dataDir, 'signing-secret');
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  let secret: string;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    // Fails where another process was first; its secret is then the one to read.
-    writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) {
-      throw new ConfigError(`DATA_DIR (${dataDir}) cannot be written. Choose a folder that can.`, {
-        cause: error,
-      });
+    if (!existsSync(file)) {
+      // Whole or not at all: a process that dies here must not leave half a secret for the next.
+      writeFileSync(draft, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
+      try {
+        linkSync(draft, file);
+      } catch (error) {
+        // Another process was first; its secret is then the one to read.
+        if (!existsSync(file)) throw error;
+      } finally {
+        unlinkSync(draft);
+      }
     }
+    secret = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR (${dataDir}) cannot be read and written. Choose a folder that can.`, {
+      cause: error,
+    });
   }
-  return readFileSync(file, 'utf8');
+  if (secret.length < 32) {
+    throw new ConfigError(
+      `SIGNING_SECRET is not set, and ${file} in DATA_DIR holds none of at least 32 characters. Remove that file, and a new one is made.`,
+    );
+  }
+  return secret;
 }
 
 function passwordOf(url: string | null): string | null {

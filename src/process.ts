@@ -96,6 +96,11 @@ async function serve(config: Config, log: Log, args: readonly string[]): Promise
         },
       );
   };
+  // What nobody caught leaves the process in a state that nobody knows: its turns go on elsewhere, or after the next start.
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'an error that nobody caught ends the process');
+    process.exit(1);
+  });
   process.on('SIGTERM', leave);
   process.on('SIGINT', leave);
 }

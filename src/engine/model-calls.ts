@@ -1,6 +1,7 @@
 /** Puts an answer's tool calls together from their deltas, however the provider numbers them. */
 
 import { ServiceError } from '../errors.ts';
+import { nestsTooDeep } from '../runtime/json.ts';
 import type { ModelSink, ModelToolCall } from './model.ts';
 import { isJsonObject } from './model-messages.ts';
 
@@ -98,6 +99,7 @@ function startsAnother(call: OpenCall, { id, name, args }: ToolCallDelta): boole
 /** The arguments as an object, null if they are none. Empty text is how several providers say "no arguments". */
 function parseArguments(text: string): Record<string, unknown> | null {
   if (text.trim() === '') return {};
+  if (nestsTooDeep(text)) return null;
   try {
     const value: unknown = JSON.parse(text);
     return isJsonObject(value) ? value : null;

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { ServiceError } from '../errors.ts';
+import { DEEPEST_JSON, nestsTooDeep } from '../runtime/json.ts';
 
 /** Bytes a JSON body may have (design.md §5). */
 export const JSON_BODY_LIMIT = 256 * 1024;
@@ -29,8 +30,13 @@ export async function readJsonBody(
     throw new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
   }
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+    if (nestsTooDeep(text)) {
+      throw new ServiceError('INVALID_JSON', `The body nests deeper than ${DEEPEST_JSON} levels.`);
+    }
+    return JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
     throw new ServiceError(
       'INVALID_JSON',
       'The body is not valid JSON. Check quotes, commas and the encoding (UTF-8).',

@@ -112,7 +112,7 @@ async function answerRequest(
     const { status, headers, body } = errorAnswer(error, requestId, context.path);
     // Work that was given up because its client has gone is nobody's fault.
     if (status >= 500 && !context.res.destroyed)
-      needs.log.error({ err: error, request_id: requestId, path: context.path }, 'a request failed');
+      needs.log.error({ err: error, request_id: requestId, path: loggable(context) }, 'a request failed');
     context.status = status;
     context.set(headers);
     context.body = body;
@@ -133,13 +133,18 @@ async function answerRequest(
       request_id: requestId,
       ...(trace === undefined ? {} : { trace_id: trace.traceId }),
       method: context.method,
-      path: context.path,
+      path: loggable(context),
       status: context.status,
       ms: Math.round(ms),
       ...(caller === undefined ? {} : { workspace_id: caller.workspaceId, principal: principalOf(caller) }),
     },
     'request',
   );
+}
+
+/** A public address that ends in a token is a key to what it does, so the log has its pattern only. */
+function loggable(context: Context): string {
+  return context.state.speaking === true ? context.state.route : context.path;
 }
 
 /** Answers CORS for the configured origins; true where the request was a preflight and is done. */
@@ -167,6 +172,7 @@ function allowOrigin(needs: HttpNeeds, context: Context): boolean {
 async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<void> {
   const incoming = context.req;
   context.state.route = route.path;
+  context.state.speaking = route.access === 'public' && route.params !== undefined;
   // A public route has no caller; its handler never looks at one.
   const caller = route.access === 'public' ? NOBODY : await needs.authenticate(incoming);
   if (route.access !== 'public') {

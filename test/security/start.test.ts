@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -166,6 +166,23 @@ describe('a wrong variable', () => {
   });
 });
 
+describe('the signing secret of a folder', () => {
+  it('is refused where it is not whole, and is the same for processes that start at once', async () => {
+    const own = await mkdtemp(path.join(folder, 'secret-'));
+    await writeFile(path.join(own, 'signing-secret'), '');
+    const sentence = messageOf(() => readConfig({ DATA_DIR: own }));
+    expectSentence(`Overture cannot start: ${sentence}\n`, 'SIGNING_SECRET');
+    await rm(path.join(own, 'signing-secret'));
+    const script =
+      "import('./src/config.ts').then(({ readConfig }) => console.log(readConfig().signingSecret))";
+    const made = await Promise.all([0, 1, 2].map(() => run(['-e', script], { DATA_DIR: own })));
+    expect(made.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(new Set(made.map(({ output }) => output)).size).toBe(1);
+    expect(await readdir(own)).toEqual(['signing-secret']);
+    expect((await stat(path.join(own, 'signing-secret'))).mode & 0o777).toBe(0o600);
+  });
+});
+
 describe('a good start', () => {
   it('takes what is left out by its standard', () => {
     expect(readConfig({ DATA_DIR: folder, PORT: ' ', HOST: '', LOG_LEVEL: '' })).toMatchObject({
@@ -210,6 +227,25 @@ describe('a key for signing mails', () => {
     heard.info({ key, nested: { pem: config.dkim?.privateKey } }, 'a key');
     expect(logged).toContain('[scrubbed]');
     expect(logged).not.toContain(body.slice(100, 140));
+  });
+});
+
+describe('an error that nobody caught', () => {
+  it('ends the process with exit code 1 and a line in the log, scrubbed', async () => {
+    await using database = await disposable();
+    const striking = `
+      const { write } = process.stdout;
+      process.stdout.write = (line) => {
+        if (String(line).includes('"listening"')) setTimeout(() => { throw new Error('sk-${CANARY}'); });
+        return write.call(process.stdout, line);
+      };`;
+    const { code, told, output } = await run(
+      ['--import', `data:text/javascript,${encodeURIComponent(striking)}`, 'src/main.ts'],
+      { DATABASE_URL: database.url, SIGNING_SECRET: SECRET, PORT: '0' },
+    );
+    expect(code).toBe(1);
+    expect(output).toContain('an error that nobody caught ends the process');
+    expect(output + told).not.toContain(CANARY);
   });
 });
 

@@ -180,7 +180,8 @@ export async function eventually<T>(
   isSo: (seen: T) => boolean,
   everyMs = 25,
 ): Promise<T> {
-  const until = Date.now() + 20_000;
+  // Long for a machine that is busy with other things: whoever waits for a fact waits no longer than it takes.
+  const until = Date.now() + 45_000;
   for (;;) {
     const seen = await look();
     if (isSo(seen)) return seen;

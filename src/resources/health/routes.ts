@@ -3,9 +3,14 @@
 import { z } from 'zod';
 import { type Answer, type Route, route } from '../../http/route.ts';
 
+/** Whether new work is taken; `reason` is a sentence that says why not. */
+export type Readiness =
+  | { ready: true }
+  | { ready: false; code: 'DRAINING' | 'DATABASE_UNAVAILABLE'; reason: string };
+
 export interface HealthNeeds {
-  /** Whether new work is taken; `reason` is a sentence that says why not. */
-  readiness(): Promise<{ ready: boolean; reason?: string }>;
+  /** Answers in any case, and soon. */
+  readiness(): Promise<Readiness>;
   now(): number;
 }
 
@@ -13,7 +18,11 @@ const alive = z.object({ status: z.literal('ok'), timestamp: z.iso.datetime() })
 const services = z.record(z.string(), z.string());
 const ready = z.object({ status: z.literal('ready'), services });
 /** What every error body has. */
-const refusal = { detail: z.literal('DRAINING'), message: z.string(), request_id: z.string() };
+const refusal = {
+  detail: z.enum(['DRAINING', 'DATABASE_UNAVAILABLE']),
+  message: z.string(),
+  request_id: z.string(),
+};
 const unavailable = z.object({
   ...refusal,
   status: z.literal('unavailable'),
@@ -50,14 +59,14 @@ export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
       access: 'public',
       answers: { 200: status, 503: status.extend(refusal) },
       handle: async ({ requestId }) => {
-        const { ready, reason = NOT_READY } = await readiness();
+        const state = await readiness();
         const body = {
-          ...(ready ? {} : refused(reason, requestId)),
-          status: ready ? 'healthy' : 'unhealthy',
-          components: { service: ready ? 'ok' : reason },
+          ...(state.ready ? {} : refused(state, requestId)),
+          status: state.ready ? 'healthy' : 'unhealthy',
+          components: { service: state.ready ? 'ok' : state.reason },
           timestamp: timestamp(),
         };
-        return { status: ready ? 200 : 503, body, headers: FRESH };
+        return { status: state.ready ? 200 : 503, body, headers: FRESH };
       },
     });
   return [
@@ -72,12 +81,12 @@ export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
       access: 'public',
       answers: { 200: ready, 503: unavailable },
       handle: async ({ requestId }): Promise<Answer> => {
-        const { ready, reason = NOT_READY } = await readiness();
-        const services = { service: ready ? 'ok' : reason };
-        const body = ready
+        const state = await readiness();
+        const services = { service: state.ready ? 'ok' : state.reason };
+        const body = state.ready
           ? { status: 'ready', services }
-          : { ...refused(reason, requestId), status: 'unavailable', reason, services };
-        return { status: ready ? 200 : 503, body, headers: FRESH };
+          : { ...refused(state, requestId), status: 'unavailable', reason: state.reason, services };
+        return { status: state.ready ? 200 : 503, body, headers: FRESH };
       },
     }),
     detailed('/api/v1/status', 'systemStatusPlain'),
@@ -85,10 +94,9 @@ export function createHealthRoutes({ readiness, now }: HealthNeeds): Route[] {
   ];
 }
 
-function refused(reason: string, requestId: string) {
-  return { detail: 'DRAINING', message: reason, request_id: requestId };
+function refused({ code, reason }: Extract<Readiness, { ready: false }>, requestId: string) {
+  return { detail: code, message: reason, request_id: requestId };
 }
 
-const NOT_READY = 'The service takes no new work at the moment.';
 /** An answer that was kept on the way would say nothing about now. */
 const FRESH = { 'cache-control': 'no-store' };

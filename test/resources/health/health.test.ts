@@ -2,12 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ServiceError } from '../../../src/errors.ts';
-import { createHealthRoutes } from '../../../src/resources/health/routes.ts';
+import { createHealthRoutes, type Readiness } from '../../../src/resources/health/routes.ts';
 import { type HttpHarness, startHttpHarness } from '../../support/http-harness.ts';
 
 describe('the probes', () => {
   let harness: HttpHarness;
-  let state: { ready: boolean; reason?: string } = { ready: true };
+  let state: Readiness = { ready: true };
   beforeAll(async () => {
     harness = await startHttpHarness({
       routes: ({ now }) => createHealthRoutes({ now, readiness: async () => state }),
@@ -19,7 +19,7 @@ describe('the probes', () => {
   afterAll(() => harness.close());
 
   it.each(['/health', '/api/v1/health'])('answer %s without a caller, ready or not', async (path) => {
-    state = { ready: false, reason: 'The database cannot be reached.' };
+    state = { ready: false, code: 'DATABASE_UNAVAILABLE', reason: 'The database does not answer.' };
     const answer = await harness.ask('GET', path);
     expect(answer).toMatchObject({ status: 200, body: { status: 'ok', timestamp: expect.any(String) } });
     expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -31,7 +31,7 @@ describe('the probes', () => {
       status: 200,
       body: { status: 'ready' },
     });
-    state = { ready: false, reason: 'The process is draining.' };
+    state = { ready: false, code: 'DRAINING', reason: 'The process is draining.' };
     expect(await harness.ask('GET', '/api/v1/ready')).toMatchObject({
       status: 503,
       body: {
@@ -48,7 +48,7 @@ describe('the probes', () => {
   it.each(['/api/v1/status', '/api/v1/api/v1/status'])('tell the state at %s', async (path) => {
     state = { ready: true };
     expect(await harness.ask('GET', path)).toMatchObject({ status: 200, body: { status: 'healthy' } });
-    state = { ready: false, reason: 'The process is draining.' };
+    state = { ready: false, code: 'DRAINING', reason: 'The process is draining.' };
     expect(await harness.ask('GET', path)).toMatchObject({
       status: 503,
       body: {
