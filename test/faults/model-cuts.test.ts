@@ -1,0 +1,3 @@
+import { provesModelCuts } from './model-cuts.ts';
+
+provesModelCuts({ offsets: 12 });
