@@ -34,8 +34,8 @@ const ROWS: Record<string, (lab: Lab) => Promise<Row[]>> = {
   paced,
   length: conversationLength,
   tool: toolTurn,
-  memory,
   statements,
+  memory,
   launch,
   dispatch,
 };

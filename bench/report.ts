@@ -62,7 +62,7 @@ export function summary(rows: readonly Row[]): string {
     measured.filter(({ bar }) => verdictOf(bar, bar[limit]) === 'holds').length;
   const misses = measured
     .filter(({ bar }) => verdictOf(bar, bar.first) === 'misses')
-    .map(({ what, bar }) => `${what} (${bar.unit})`);
+    .map(({ what, bar }) => (bar.unit === '' ? what : `${what} (${bar.unit})`));
   return [
     `First bars: ${count('first')} of ${measured.length} hold. Goals: ${count('goal')} of ${measured.length} reached.`,
     ...(misses.length === 0 ? [] : [`Missed: ${misses.join('; ')}.`]),

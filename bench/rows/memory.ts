@@ -57,7 +57,17 @@ async function withService(lab: Lab, what: What): Promise<number> {
   try {
     return await slope(lab, service, { kind: 'service', url: service.url, keys: service.keys }, what);
   } finally {
+    await ended(lab);
     await service.stop();
+  }
+}
+
+/** Resolves when the turns that were let go have ended: what a killed process leaves the next row's service would take over. */
+async function ended({ database }: Lab): Promise<void> {
+  for (let looks = 0; looks < 600; looks += 1) {
+    const running = await database.query(`select 1 from turns where status = 'running' limit 1`);
+    if (running.length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
