@@ -9,6 +9,9 @@ import type { ServiceHere } from '../support/service.ts';
 import { openStream } from '../support/sse.ts';
 import { gate } from '../support/stage.ts';
 
+/** A process starts, dies and is succeeded: on a busy machine its start alone takes most of a minute. */
+const PROCESS_MS = 180_000;
+
 let mailing: Mailing;
 let service: ServiceHere;
 let leadId: string;
@@ -173,7 +176,7 @@ describe('the usage of a turn', () => {
     stream.close();
     expect(usageOf(told)).toMatchObject({ credits: 3 });
     expect(await account()).toMatchObject({ balance: 97, used: 3, reserved: 0 });
-  });
+  }, PROCESS_MS);
 
   it('tells what was spent by a call whose answer got lost on the way', async () => {
     let losing = true;
