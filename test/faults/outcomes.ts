@@ -14,7 +14,6 @@ import {
   openMailing,
   say,
   sendEmail,
-  toldSoFar,
 } from '../support/mailing.ts';
 import { proves } from '../support/proves.ts';
 import type { ServiceHere } from '../support/service.ts';
@@ -69,13 +68,6 @@ export function provesOutcomes(count: number): void {
         if (effect?.state !== 'unknown') faults.push(`the effect is ${effect?.state}`);
         const [question] = await cardsOf(plain.client, threadId);
         if (question?.kind !== 'outcome') return [...faults, `what is asked is ${question?.kind}`];
-        // Going on without a decision, as after a restart, asks again and sends nothing.
-        await mailing.database.query(
-          `update turns set status = 'running', lease_until = now() - interval '1 second' where id = $1`,
-          [effect?.turn_id],
-        );
-        await mailing.database.query(`select pg_notify('overture', 'released')`);
-        await toldSoFar(known.client, threadId);
         if (mails() !== 1) faults.push(`${mails()} mails before a decision`);
         const decision = DECISIONS[index % DECISIONS.length] ?? 'retry';
         const told = await decide(plain.client, question, decision);
