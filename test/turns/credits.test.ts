@@ -151,32 +151,36 @@ describe('the usage of a turn', () => {
     expect(usageOf(failed.events)).toMatchObject({ model_calls: 5, input_tokens: 3000 + 2 * 11 });
   });
 
-  it('knows what a lost run had spent', async () => {
-    const held = gate();
-    mailing.talk.plan('find and die', [
-      { toolCalls: [findEmail('Ada Lovelace')] },
-      { text: ['One moment', held.promise, ' more.'] },
-    ]);
-    // Its lease alone is short: on a busy machine two short ones would be taken from one another until the turn is given up.
-    const doomed = await mailing.startProcess({ LEASE_SECONDS: '2' });
-    const sent = await doomed.client.send({ message: 'find and die' });
-    const stream = await openStream(
-      `${service.url}/api/v1/agent/conversations/${sent.threadId}/stream?after=0`,
-    );
-    await eventually(
-      () => stream.events().some((event) => event.type === 'text-delta'),
-      (begun) => begun,
-    );
-    await doomed.kill('SIGKILL');
-    held.open();
-    const told = await eventually(
-      () => stream.events(),
-      (events) => endOf(events) === 'completed',
-    );
-    stream.close();
-    expect(usageOf(told)).toMatchObject({ credits: 3 });
-    expect(await account()).toMatchObject({ balance: 97, used: 3, reserved: 0 });
-  }, PROCESS_MS);
+  it(
+    'knows what a lost run had spent',
+    async () => {
+      const held = gate();
+      mailing.talk.plan('find and die', [
+        { toolCalls: [findEmail('Ada Lovelace')] },
+        { text: ['One moment', held.promise, ' more.'] },
+      ]);
+      // Its lease alone is short: on a busy machine two short ones would be taken from one another until the turn is given up.
+      const doomed = await mailing.startProcess({ LEASE_SECONDS: '2' });
+      const sent = await doomed.client.send({ message: 'find and die' });
+      const stream = await openStream(
+        `${service.url}/api/v1/agent/conversations/${sent.threadId}/stream?after=0`,
+      );
+      await eventually(
+        () => stream.events().some((event) => event.type === 'text-delta'),
+        (begun) => begun,
+      );
+      await doomed.kill('SIGKILL');
+      held.open();
+      const told = await eventually(
+        () => stream.events(),
+        (events) => endOf(events) === 'completed',
+      );
+      stream.close();
+      expect(usageOf(told)).toMatchObject({ credits: 3 });
+      expect(await account()).toMatchObject({ balance: 97, used: 3, reserved: 0 });
+    },
+    PROCESS_MS,
+  );
 
   it('tells what was spent by a call whose answer got lost on the way', async () => {
     let losing = true;
