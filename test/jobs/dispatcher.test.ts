@@ -357,6 +357,15 @@ describe('the dispatcher', () => {
     });
   });
 
+  it('leaves what shall leave to a process that has a mail server', async () => {
+    await launched(2);
+    stage.clock.set(MONDAY + HOUR);
+    await stage.dispatch(stage.dispatcher({ owner: 'without', withoutServer: true }));
+    expect((await outbox()).map((mail) => mail.status)).toEqual(['queued', 'queued']);
+    await stage.dispatch();
+    expect((await outbox()).map((mail) => mail.status)).toEqual(['sent', 'queued']);
+  });
+
   it('hands its mails to a real server, signed off with their headers', async () => {
     const smtp = await startSmtpServer();
     try {

@@ -50,7 +50,13 @@ export interface CampaignStage extends HttpHarness {
   /** What the dispatchers logged. */
   logged: string[];
   /** Makes another process's dispatcher; the test lets its rounds happen. */
-  dispatcher(changes?: Partial<Parameters<typeof createDispatcher>[0]> & { owner?: string }): Dispatcher;
+  dispatcher(
+    changes?: Partial<Parameters<typeof createDispatcher>[0]> & {
+      owner?: string;
+      /** Whether that process has no mail server. */
+      withoutServer?: boolean;
+    },
+  ): Dispatcher;
   /** Rounds until nothing is left to do at this moment. */
   dispatch(dispatcher?: Dispatcher): Promise<void>;
   /** Moves the clock to each moment at which something is due, up to `until`, and lets the dispatcher work there. */
@@ -165,14 +171,18 @@ export async function openCampaignStage({
   const log = createLog({ level: 'debug', secrets: [], write: (line) => logged.push(line) });
   const runtimePool = createPool({ url: harness.databaseUrl, role: 'overture_runtime', size: 4, log });
 
-  const dispatcherOf: CampaignStage['dispatcher'] = ({ owner = 'test', ...changes } = {}) =>
+  const dispatcherOf: CampaignStage['dispatcher'] = ({
+    owner = 'test',
+    withoutServer = sandbox,
+    ...changes
+  } = {}) =>
     createDispatcher({
       delivery: createDelivery({
         appPool: harness.pool,
         runtimePool,
         owner,
         leaseSeconds: 60,
-        sandbox,
+        sandbox: withoutServer,
         newId: harness.newId,
       }),
       followUps: createFollowUps({ ...harness, runtimePool, links }),

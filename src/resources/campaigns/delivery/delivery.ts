@@ -17,7 +17,7 @@ export interface DeliveryNeeds {
   owner: string;
   /** Seconds that a claimed mailbox waits for its mail to begin, and a mail that began for its end. */
   leaseSeconds: number;
-  /** Whether mail stays here. */
+  /** Whether this process has no mail server: what shall leave is then left to one that has. */
   sandbox: boolean;
   newId(): string;
 }
@@ -117,8 +117,8 @@ export function createDelivery(needs: DeliveryNeeds) {
     /** Claims mailboxes that have something to do; each is claimed by one process at a time. */
     async claim(at: number, most: number): Promise<Claim[]> {
       const { rows } = await runtimePool.query<{ workspace_id: string; address: string; epoch: number }>(
-        'select * from claim_mailboxes($1, $2, $3, $4)',
-        [new Date(at), owner, leaseSeconds, most],
+        'select * from claim_mailboxes($1, $2, $3, $4, $5)',
+        [new Date(at), owner, leaseSeconds, most, sandbox],
       );
       return rows.map((row) => ({ workspaceId: row.workspace_id, address: row.address, epoch: row.epoch }));
     },
@@ -146,7 +146,6 @@ export function createDelivery(needs: DeliveryNeeds) {
           mailbox.last_at,
           mailbox.last_interval,
           leaseSeconds,
-          sandbox,
           JSON.stringify(SUPPRESSED),
         ]);
         const [mail] = rows;
@@ -228,7 +227,7 @@ select 1 from outbox where workspace_id = $1 and mailbox = $2 and status = 'queu
 /**
  * The first mail of the mailbox whose window is still open begins, or nothing does; and the mailbox is given back until
  * there is something to do again. A mail that lost its moment meanwhile (a pause) is not touched.
- * $1 workspace, $2 mailbox, $3 now, $4 and $5 its last mail and that one's interval, $6 lease, $7 sandbox, $8 the refusal.
+ * $1 workspace, $2 mailbox, $3 now, $4 and $5 its last mail and that one's interval, $6 lease, $7 the refusal.
  */
 const BEGIN = `
 with waiting as (
@@ -246,9 +245,9 @@ with waiting as (
 ), started as (
   update outbox o
      set attempt = o.attempt + 1, started_at = $3,
-         status = case when j.suppressed then 'failed' when o.keep or $7 then 'sandbox' else 'sending' end,
-         lease_until = case when j.suppressed or o.keep or $7 then null else $3::timestamptz + make_interval(secs => $6::int) end,
-         error = case when j.suppressed then $8::jsonb end
+         status = case when j.suppressed then 'failed' when o.keep then 'sandbox' else 'sending' end,
+         lease_until = case when j.suppressed or o.keep then null else $3::timestamptz + make_interval(secs => $6::int) end,
+         error = case when j.suppressed then $7::jsonb end
     from judged j
    where o.id = j.id and o.status = 'queued' and o.due_at <= $3 and o.due_until > $3
      and exists (select 1 from campaign_launches a where a.id = o.launch_id and a.campaign_id = o.campaign_id)
