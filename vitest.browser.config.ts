@@ -10,6 +10,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 60_000 } },
+    retry: process.env.CI === undefined ? 0 : 1,
     maxWorkers: 1,
     fileParallelism: false,
   },
