@@ -5,9 +5,9 @@ import { ServiceError } from '../errors.ts';
 /** SQLSTATE classes: connection, resources (no space, too many connections), operator intervention, system. */
 const AWAY_STATE = /^(08|53|57P0|58)/;
 const AWAY_SYSTEM = /^(ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/;
-/** What the driver says without a code. */
+/** What the driver says without a code, and the server of a database that lets nobody in for now (SQLSTATE 55000 says more than that). */
 const AWAY_WORDS =
-  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed)|is not currently accepting connections/;
 
 /**
  * True where the same request may succeed once the database is back. A fault that another one was caused by counts too; a
