@@ -8,7 +8,7 @@ const ON_EVERY_DATABASE = [
 
 const common = {
   // Only a fact that never comes about should end a test: the machine may be busy with other things.
-  testTimeout: 120_000,
+  testTimeout: 240_000,
   hookTimeout: 120_000,
   // CI prints "retry x1" of a test that needed it. Where somebody looks, nothing is tried twice.
   retry: process.env.CI === undefined ? 0 : 1,

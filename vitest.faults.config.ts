@@ -10,7 +10,7 @@ export default defineConfig({
     include: ['test/faults/full/**/*.test.ts'],
     globalSetup: [`test/support/setup-${database}.ts`],
     reporters: [createFaultReporter()],
-    testTimeout: 60_000,
+    testTimeout: 3_600_000,
     hookTimeout: 120_000,
     maxWorkers: 1,
     fileParallelism: false,

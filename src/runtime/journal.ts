@@ -408,12 +408,14 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       }
       if (events.length > 0) {
         stale = true;
-      } else if (before !== null && live.get(scope.threadId) === current) {
-        // Nothing is stored between here and the live run: go on in memory.
-        cursor = Math.max(cursor, before - 1);
-        return fromMemory(max) ?? [];
+        return events;
       }
-      return events;
+      // A run began or ended here while the rows were read: it woke nobody who was reading, and who waits now is not woken.
+      if (live.get(scope.threadId) !== current) return fromMemory(max) ?? fromRows(max);
+      if (before === null) return events;
+      // Nothing is stored between here and the live run: go on in memory.
+      cursor = Math.max(cursor, before - 1);
+      return fromMemory(max) ?? [];
     }
 
     return {

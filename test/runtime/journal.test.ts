@@ -9,6 +9,46 @@ import { createMemoryTurnPorts } from '../support/turn-ports.ts';
 
 const connectionLost = () => Object.assign(new Error('the connection was lost'), { code: '08006' });
 
+describe('a reader who reads rows in the moment in which the run ends', () => {
+  it('is told its end, though nobody wakes it', async () => {
+    const ports = createMemoryTurnPorts();
+    const { turn, events } = await beginTurn(ports);
+    const reading = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    let reads = 0;
+    const store: JournalStore = {
+      ...ports.journal,
+      async read(...asked) {
+        reads += 1;
+        const rows = await ports.journal.read(...asked);
+        if (reads === 2) {
+          reading.resolve();
+          await ended.promise;
+        }
+        return rows;
+      },
+    };
+    const journal = createJournal({
+      store,
+      wake: { onJournal: () => () => {} },
+      clock: realClock,
+      onFlushError: () => {},
+    });
+    const reader = journal.follow(turn, 0);
+    // The first look finds what began the turn; the run is opened here behind it, as after a takeover.
+    expect(await reader.next(10)).toHaveLength(events.length);
+    const run = journal.open({ ...turn, nextSeq: turn.nextSeq + 10 }, []);
+    const second = reader.next(10);
+    await reading.promise;
+    run.tell({ type: 'notice', data: { code: 'LAST', message: 'The last word.' } });
+    await run.flushed();
+    run.close();
+    ended.resolve();
+    expect((await second).map(({ type }) => type)).toEqual(['notice']);
+    reader.close();
+  });
+});
+
 describe('a flush whose commit got through although its answer was lost', () => {
   it('is tried again without a row that has grown meanwhile', async () => {
     const ports = createMemoryTurnPorts();
