@@ -59,10 +59,18 @@ export class BatchingSocket extends Socket {
     });
   }
 
+  override write(
+    chunk: string | Uint8Array,
+    encoding?: BufferEncoding | ((error?: Error | null) => void),
+    done?: (error?: Error | null) => void,
+  ): boolean {
+    this.#readBefore = this.bytesRead;
+    return typeof encoding === 'function' ? super.write(chunk, encoding) : super.write(chunk, encoding, done);
+  }
+
   // pg corks for one query and uncorks after it; nested, that only counts.
   override cork(): void {
     super.cork();
-    this.#readBefore = this.bytesRead;
     if (this.#corked) return;
     this.#corked = true;
     super.cork();
