@@ -59,13 +59,15 @@ export class BatchingSocket extends Socket {
     });
   }
 
-  override write(
-    chunk: string | Uint8Array,
-    encoding?: BufferEncoding | ((error?: Error | null) => void),
-    done?: (error?: Error | null) => void,
-  ): boolean {
+  // Node takes no other `write` for a socket that connects; these two it calls.
+  override _write(...sent: Parameters<Socket['_write']>): void {
     this.#readBefore = this.bytesRead;
-    return typeof encoding === 'function' ? super.write(chunk, encoding) : super.write(chunk, encoding, done);
+    super._write(...sent);
+  }
+
+  override _writev(...sent: Parameters<NonNullable<Socket['_writev']>>): void {
+    this.#readBefore = this.bytesRead;
+    super._writev?.(...sent);
   }
 
   // pg corks for one query and uncorks after it; nested, that only counts.
