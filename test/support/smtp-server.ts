@@ -48,7 +48,12 @@ export async function startSmtpServer(): Promise<SmtpServer> {
     closeTimeout: 1,
     async onData(stream, session, done) {
       const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk);
+      try {
+        for await (const chunk of stream) chunks.push(chunk);
+      } catch {
+        // The sender died before the end of its mail: nothing was taken, and nobody waits for an answer.
+        return;
+      }
       const { mailFrom, rcptTo } = session.envelope;
       const delivery = read(
         mailFrom === false ? '' : mailFrom.address,
