@@ -25,6 +25,7 @@ import { createProposer, createToolBox } from './engine/proposals.ts';
 import { createEngine } from './engine/runner.ts';
 import { createSummaries, SUMMARY_PROMPTS } from './engine/summaries.ts';
 import { createAuthenticate } from './http/caller.ts';
+import { createCursors } from './http/cursors.ts';
 import { createDocsRoutes } from './http/docs.ts';
 import { createVerifyToken } from './http/jwt.ts';
 import { createMetrics, createMetricsRoutes } from './http/metrics.ts';
@@ -211,16 +212,17 @@ export async function createApp({
 
   // Resources: deeds over rows.
   const identities = createIdentities({ pool: appPool, database, newId, now, log });
-  const suppression = createSuppression({ database, newId });
-  const datasets = createDatasets({ database });
-  const leads = createLeads({ database });
+  const cursors = createCursors(config);
+  const suppression = createSuppression({ database, cursors, newId });
+  const datasets = createDatasets({ database, cursors });
+  const leads = createLeads({ database, cursors });
   const uploads = createUploads({ database, newId });
   const senderProfiles = createSenderProfiles({ database, newId, now });
-  const templates = createTemplates({ database, newId });
-  const credits = createCredits({ database, newId });
+  const templates = createTemplates({ database, cursors, newId });
+  const credits = createCredits({ database, cursors, newId });
   const apiKeys = createApiKeys({ database, newId, forgetKeys: identities.forgetKeys });
   const emailFinder = createEmailFinder({ database, credits, newId });
-  const outbox = createOutbox({ database, newId });
+  const outbox = createOutbox({ database, cursors, newId });
   const mailer = wrap(
     'mailer',
     config.smtpUrl === null
@@ -229,7 +231,15 @@ export async function createApp({
   );
   const idempotency = createIdempotencyStore({ database });
   const links = createUnsubscribeLinks(config);
-  const campaignNeeds = { database, senders: senderProfiles, sandbox: mailer.sandbox, links, newId, now };
+  const campaignNeeds = {
+    database,
+    cursors,
+    senders: senderProfiles,
+    sandbox: mailer.sandbox,
+    links,
+    newId,
+    now,
+  };
   const launches = createLaunches(campaignNeeds);
   const campaigns = createCampaigns({ ...campaignNeeds, launches });
   const campaignStats = createCampaignStats({ database });
@@ -326,6 +336,7 @@ export async function createApp({
       ...lease,
       appPool,
       runtimePool,
+      cursors,
       proposer: createProposer({ toolBox }),
     }),
   );
@@ -409,6 +420,7 @@ export async function createApp({
   });
   const conversations = createConversations({
     appPool,
+    cursors,
     newId,
     now,
     pendingApprovals: approvals.pendingWithin,

@@ -6,12 +6,14 @@ import type pg from 'pg';
 import { v7 } from 'uuid';
 import { createDatabase, type Database } from '../../src/db/database.ts';
 import { createPool } from '../../src/db/pool.ts';
+import type { Cursors } from '../../src/http/cursors.ts';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
 import type { Route } from '../../src/http/route.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { createLog, type Log } from '../../src/log.ts';
 import { createIdempotencyStore } from '../../src/resources/idempotency/store.ts';
 import type { Caller } from '../../src/runtime/caller.ts';
+import { cursors } from './cursors.ts';
 import { openDatabase } from './database.ts';
 
 /** The header by which a request chooses its workspace: `a` (as without it) or `b`. */
@@ -21,6 +23,7 @@ export interface HarnessNeeds {
   /** Of the owner, for pools of other roles. */
   databaseUrl: string;
   database: Database;
+  cursors: Cursors;
   pool: pg.Pool;
   newId(): string;
   now(): number;
@@ -40,6 +43,7 @@ export interface HttpHarness {
   /** Of the owner, for pools of other roles. */
   databaseUrl: string;
   database: Database;
+  cursors: Cursors;
   pool: pg.Pool;
   newId(): string;
   /** The caller of workspace A. */
@@ -86,6 +90,7 @@ export async function startHttpHarness({
   const needs: HarnessNeeds = {
     databaseUrl: url,
     database,
+    cursors,
     pool,
     newId: () => v7(),
     now: () => Date.now(),
@@ -127,6 +132,7 @@ export async function startHttpHarness({
     url: address,
     databaseUrl: url,
     database,
+    cursors,
     pool,
     newId: needs.newId,
     caller,

@@ -11,9 +11,10 @@ import { type Batches, createBatches } from '../../src/resources/lead-finder/bat
 import { createLeadFinder, type LeadFinder } from '../../src/resources/lead-finder/lead-finder.ts';
 import { createOwnData } from '../../src/resources/lead-finder/own-data.ts';
 import type { LeadSource, Profile } from '../../src/resources/lead-finder/ports.ts';
+/** A person as a source tells of them. */
+import { cursors } from './cursors.ts';
 import { realClock } from './service.ts';
 
-/** A person as a source tells of them. */
 export function profileOf(name: string, changes: Partial<Profile> = {}): Profile {
   const [first = '', last = ''] = name.split(' ');
   return {
@@ -57,7 +58,7 @@ export function createLeadFinderParts(
   const logged: string[] = [];
   const log = createLog({ level: 'warn', write: (line) => logged.push(line), secrets: [] });
   const runtimePool = createPool({ url: needs.databaseUrl, role: 'overture_runtime', size: 4, log });
-  const credits = createCredits({ database, newId });
+  const credits = createCredits({ database, cursors, newId });
   const find = createFindProfiles();
   const batches = createBatches({ database, runtimePool, credits, leaseSeconds, newId });
   const workers: LeadFinderWorker[] = [];

@@ -19,6 +19,7 @@ import { createInFlight } from '../../src/runtime/in-flight.ts';
 import { createJournal } from '../../src/runtime/journal.ts';
 import type { Engine, JournalStore, TurnStore } from '../../src/runtime/ports.ts';
 import { createTurns } from '../../src/runtime/turn.ts';
+import { cursors } from './cursors.ts';
 import { openDatabase } from './database.ts';
 import { createMemoryApprovals } from './memory/approvals.ts';
 import { createMemoryTurnCheckpoints } from './memory/checkpoints.ts';
@@ -96,10 +97,11 @@ export async function openPostgresTurnPorts(): Promise<TurnPorts> {
   const workspaceId = randomUUID();
   await query(`insert into workspaces (id, name) values ($1, 'Test')`, [workspaceId]);
   const lease = { ...LEASE, owner: v7() };
-  const approvals = createApprovals({ ...lease, appPool, runtimePool, proposer });
+  const approvals = createApprovals({ ...lease, appPool, runtimePool, cursors, proposer });
   const conversations = createConversations({
     ...lease,
     appPool,
+    cursors,
     pendingApprovals: approvals.pendingWithin,
   });
   const turnStore = createTurnStore({

@@ -18,7 +18,12 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 function needs() {
-  return { database: harness.database, newId: harness.newId, now: () => Date.now() };
+  return {
+    database: harness.database,
+    cursors: harness.cursors,
+    newId: harness.newId,
+    now: () => Date.now(),
+  };
 }
 
 async function run(tool: Tool, workspace: 'caller' | 'other' = 'caller'): Promise<unknown> {

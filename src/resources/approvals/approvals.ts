@@ -9,7 +9,7 @@ import {
   whileDatabaseReturns,
 } from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor, idPosition } from '../../http/page.ts';
+import { type Cursors, idPosition } from '../../http/cursors.ts';
 import { type Caller, mayDecide, principalOf } from '../../runtime/caller.ts';
 import type { Approval, ApprovalStatus, Decision, EventData, NewEvent, Part } from '../../runtime/events.ts';
 import type { LeasedTurn, StoredEvent } from '../../runtime/ports.ts';
@@ -37,6 +37,7 @@ export interface Proposer {
 export interface ApprovalNeeds extends LeaseNeeds {
   appPool: pg.Pool;
   runtimePool: pg.Pool;
+  cursors: Cursors;
   proposer: Proposer;
 }
 
@@ -332,7 +333,7 @@ export function createApprovals(needs: ApprovalNeeds) {
     /** All cards of the workspace, for those who may decide them; newest first. */
     async list(caller: Caller, query: { status: string; limit: number; cursor?: string | undefined }) {
       requireDecider(caller);
-      const after = query.cursor === undefined ? null : decodeCursor(query.cursor, idPosition)[0];
+      const after = query.cursor === undefined ? null : needs.cursors.decode(query.cursor, idPosition)[0];
       const rows = await transact(appPool, caller.workspaceId, async (client) => {
         const found = await client.query<ApprovalRow>(
           `${CARD} where ($1 = 'all' or a.status = $1) and ($2::uuid is null or a.id < $2) order by a.id desc limit $3`,
@@ -346,7 +347,7 @@ export function createApprovals(needs: ApprovalNeeds) {
       return {
         approvals: items,
         items,
-        next_cursor: more ? encodeCursor([last.approval_id]) : null,
+        next_cursor: more ? needs.cursors.encode([last.approval_id]) : null,
         has_more: more,
       };
     },

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import type { SenderReader } from '../personalization/ports.ts';
@@ -22,6 +23,7 @@ import { requireStatus } from './status.ts';
 
 export interface CampaignNeeds {
   database: Database;
+  cursors: Cursors;
   senders: SenderReader;
   launches: Pick<Launches, 'noteLeadsWithin'>;
   newId(): string;
@@ -29,7 +31,7 @@ export interface CampaignNeeds {
 
 export type Campaigns = ReturnType<typeof createCampaigns>;
 
-export function createCampaigns({ database, senders, launches, newId }: CampaignNeeds) {
+export function createCampaigns({ database, cursors, senders, launches, newId }: CampaignNeeds) {
   /** Throws `NOT_FOUND` where a campaign would name a template or sender profile that there is not. */
   async function requireNamed(
     tx: WorkspaceTransaction,
@@ -184,11 +186,11 @@ export function createCampaigns({ database, senders, launches, newId }: Campaign
           .orderBy('id', 'desc');
         const found = await (query.cursor === undefined
           ? sorted.offset(query.offset ?? (query.page - 1) * size)
-          : sorted.where(behind(query.cursor))
+          : sorted.where(behind(cursors, query.cursor))
         )
           .limit(size + 1)
           .execute();
-        const { rows, ...rest } = pageOf(found, size);
+        const { rows, ...rest } = pageOf(cursors, found, size);
         const items = rows.map(toCampaign);
         return { campaigns: items, items, total: Number(total), page: query.page, page_size: size, ...rest };
       });

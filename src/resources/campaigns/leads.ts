@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Database } from '../../db/database.ts';
 import type { CampaignLeadTable, LeadTable } from '../../db/tables.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor } from '../../http/page.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { SenderReader } from '../personalization/ports.ts';
 import { type Content, LINK_VARIABLE, resolveContentWithin, withLinkShown, writeLetter } from './content.ts';
@@ -24,6 +24,7 @@ import {
 
 export interface CampaignLeadNeeds {
   database: Database;
+  cursors: Cursors;
   senders: SenderReader;
   /** Whether mail stays here. */
   sandbox: boolean;
@@ -31,7 +32,7 @@ export interface CampaignLeadNeeds {
 
 export type CampaignLeads = ReturnType<typeof createCampaignLeads>;
 
-export function createCampaignLeads({ database, senders, sandbox }: CampaignLeadNeeds) {
+export function createCampaignLeads({ database, cursors, senders, sandbox }: CampaignLeadNeeds) {
   return {
     /** The campaign's leads in its order, with their rows. Throws `NOT_FOUND`. */
     list(
@@ -59,7 +60,7 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
           .orderBy('c.id');
         const found = await (query.cursor === undefined
           ? sorted.offset((query.page - 1) * size)
-          : sorted.where(behind(query.cursor))
+          : sorted.where(behind(cursors, query.cursor))
         )
           .limit(size + 1)
           .execute();
@@ -73,7 +74,7 @@ export function createCampaignLeads({ database, senders, sandbox }: CampaignLead
           total: Number(total),
           page: query.page,
           page_size: size,
-          next_cursor: more ? encodeCursor([last.position, last.id]) : null,
+          next_cursor: more ? cursors.encode([last.position, last.id]) : null,
           has_more: more,
         };
       });
@@ -216,8 +217,8 @@ function toCampaignLead(row: Row): CampaignLead {
 
 const position = z.tuple([z.int32().min(0), z.uuid()]);
 
-function behind(cursor: string) {
-  const [place, id] = decodeCursor(cursor, position);
+function behind(cursors: Cursors, cursor: string) {
+  const [place, id] = cursors.decode(cursor, position);
   return sql<boolean>`(c.position, c.id) > (${place}::int, ${id}::uuid)`;
 }
 

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { type Queryable, SNAPSHOT, transact } from '../../db/pipeline.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor } from '../../http/page.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { Approval, Message, NewEvent } from '../../runtime/events.ts';
 import { numberInbox } from '../turns/inbox.ts';
@@ -14,6 +14,7 @@ import type { Conversation } from './schema.ts';
 
 export interface ConversationNeeds {
   appPool: pg.Pool;
+  cursors: Cursors;
   newId(): string;
   now(): number;
   /** The cards that wait in a conversation. */
@@ -141,7 +142,7 @@ export function createConversations(needs: ConversationNeeds) {
         status?: Conversation['status'] | undefined;
       },
     ) {
-      const after = query.cursor === undefined ? null : decodeCursor(query.cursor, LAST_CHANGED);
+      const after = query.cursor === undefined ? null : needs.cursors.decode(query.cursor, LAST_CHANGED);
       const search =
         query.search === undefined || query.search === ''
           ? null
@@ -172,7 +173,7 @@ export function createConversations(needs: ConversationNeeds) {
           conversations: items,
           items,
           total: total.rows[0]?.n ?? 0,
-          next_cursor: more ? encodeCursor([last.updated_at, last.thread_id]) : null,
+          next_cursor: more ? needs.cursors.encode([last.updated_at, last.thread_id]) : null,
           has_more: more,
         };
       });
@@ -185,7 +186,9 @@ export function createConversations(needs: ConversationNeeds) {
       query: { before_cursor?: string | undefined; limit: number },
     ) {
       const before =
-        query.before_cursor === undefined ? null : decodeCursor(query.before_cursor, MESSAGE_POSITION)[0];
+        query.before_cursor === undefined
+          ? null
+          : needs.cursors.decode(query.before_cursor, MESSAGE_POSITION)[0];
       return transact(
         appPool,
         caller.workspaceId,
@@ -201,7 +204,7 @@ export function createConversations(needs: ConversationNeeds) {
           return {
             ...toConversation(row),
             messages: page.map(toMessage),
-            next_cursor: more ? encodeCursor([Number(page[0]?.seq)]) : null,
+            next_cursor: more ? needs.cursors.encode([Number(page[0]?.seq)]) : null,
             has_more: more,
             active_run:
               row.turn_id === null || row.run_id === null || row.message_id === null

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Database } from '../../db/database.ts';
 import type { CreditTransactionTable } from '../../db/tables.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import { operationOf, PRICES } from './prices.ts';
@@ -21,12 +22,13 @@ import {
 
 export interface CreditNeeds {
   database: Database;
+  cursors: Cursors;
   newId(): string;
 }
 
 export type Credits = ReturnType<typeof createCredits>;
 
-export function createCredits({ database, newId }: CreditNeeds) {
+export function createCredits({ database, cursors, newId }: CreditNeeds) {
   return {
     ...createReservations({ newId }),
 
@@ -69,11 +71,11 @@ export function createCredits({ database, newId }: CreditNeeds) {
           .orderBy('id', 'desc');
         const found = await (query.cursor === undefined
           ? sorted.offset(query.offset)
-          : sorted.where(behind(query.cursor))
+          : sorted.where(behind(cursors, query.cursor))
         )
           .limit(query.limit + 1)
           .execute();
-        const { rows, ...rest } = pageOf(found, query.limit);
+        const { rows, ...rest } = pageOf(cursors, found, query.limit);
         const items = rows.map(toTransaction);
         return {
           transactions: items,

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Database } from '../../db/database.ts';
 import type { DatasetTable, Tables } from '../../db/tables.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import type { ExportedLead } from './export.ts';
@@ -15,11 +16,12 @@ const EXPORT_BATCH = 500;
 
 export interface DatasetNeeds {
   database: Database;
+  cursors: Cursors;
 }
 
 export type Datasets = ReturnType<typeof createDatasets>;
 
-export function createDatasets({ database }: DatasetNeeds) {
+export function createDatasets({ database, cursors }: DatasetNeeds) {
   /** Changes one dataset; throws `NOT_FOUND`. */
   function change(
     caller: Caller,
@@ -80,8 +82,9 @@ export function createDatasets({ database }: DatasetNeeds) {
         page =
           query.cursor === undefined
             ? page.offset((query.page - 1) * query.page_size)
-            : page.where(behind(query.cursor));
+            : page.where(behind(cursors, query.cursor));
         const { rows: found, ...position } = pageOf(
+          cursors,
           await page.limit(query.page_size + 1).execute(),
           query.page_size,
         );

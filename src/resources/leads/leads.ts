@@ -5,13 +5,14 @@ import canonicalize from 'canonicalize';
 import { sql } from 'kysely';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import { ServiceError } from '../../errors.ts';
-import { encodeCursor } from '../../http/page.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { FoundLead, Lead } from './schema.ts';
 import { behindLead, conditionsOf, type LeadSearch, scoreOf } from './search.ts';
 
 export interface LeadNeeds {
   database: Database;
+  cursors: Cursors;
 }
 
 export type Leads = ReturnType<typeof createLeads>;
@@ -33,7 +34,7 @@ interface LeadRow extends Omit<Lead, 'name' | 'created_at' | 'row'> {
 
 const suppressed = sql<boolean>`exists (select 1 from suppression_entries as s where s.workspace_id = l.workspace_id and s.email = l.address)`;
 
-export function createLeads({ database }: LeadNeeds) {
+export function createLeads({ database, cursors }: LeadNeeds) {
   /** Reads one lead inside the caller's own transaction, from an archived dataset too; throws `NOT_FOUND`. */
   async function getWithin(tx: WorkspaceTransaction, leadId: string): Promise<Lead> {
     const { rows } = await sql<LeadRow>`
@@ -67,7 +68,7 @@ export function createLeads({ database }: LeadNeeds) {
      */
     search(caller: Caller, { limit, cursor, ...search }: SearchInput) {
       const conditions = conditionsOf(search);
-      const page = cursor === undefined ? sql`true` : behindLead(cursor);
+      const page = cursor === undefined ? sql`true` : behindLead(cursors, cursor);
       return database.within(caller.workspaceId, async (tx) => {
         const counted = await sql<{ total: string }>`
           select count(*) as total from leads as l join datasets as d on d.id = l.dataset_id where ${conditions}`.execute(
@@ -90,7 +91,7 @@ export function createLeads({ database }: LeadNeeds) {
         return {
           total: Number(counted.rows[0]?.total ?? 0),
           leads,
-          next_cursor: hasMore ? encodeCursor([last.score, last.dataset_id, last.row_index]) : null,
+          next_cursor: hasMore ? cursors.encode([last.score, last.dataset_id, last.row_index]) : null,
           has_more: hasMore,
         };
       });

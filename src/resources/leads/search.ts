@@ -2,7 +2,7 @@
 
 import { type RawBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
-import { decodeCursor } from '../../http/page.ts';
+import type { Cursors } from '../../http/cursors.ts';
 
 /** All that is given must hold; blank text counts as not given. */
 export interface LeadSearch {
@@ -69,8 +69,8 @@ export function scoreOf(search: LeadSearch): RawBuilder<number> {
 const position = z.tuple([z.int32().min(0), z.uuid(), z.int32().min(0)]);
 
 /** The rows of a ranked list behind the cursor; throws `VALIDATION_ERROR` where it is not one of ours. */
-export function behindLead(cursor: string): RawBuilder<SqlBool> {
-  const [score, datasetId, row] = decodeCursor(cursor, position);
+export function behindLead(cursors: Cursors, cursor: string): RawBuilder<SqlBool> {
+  const [score, datasetId, row] = cursors.decode(cursor, position);
   return sql`(score < ${score}::int or (score = ${score}::int and (
     dataset_id < ${datasetId}::uuid or (dataset_id = ${datasetId}::uuid and row_index > ${row}::int))))`;
 }

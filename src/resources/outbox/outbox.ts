@@ -4,6 +4,7 @@ import { type Selectable, sql } from 'kysely';
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import type { OutboxTable } from '../../db/tables.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import type { MailOutcome } from './mailer.ts';
@@ -11,6 +12,7 @@ import { type listOutboxQuery, type OutboxMail, outboxMail } from './schema.ts';
 
 export interface OutboxNeeds {
   database: Database;
+  cursors: Cursors;
   newId(): string;
 }
 
@@ -36,7 +38,7 @@ export interface NewMail extends MailCall {
   sandbox: boolean;
 }
 
-export function createOutbox({ database, newId }: OutboxNeeds) {
+export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
   return {
     /** Lists the workspace's mails, newest first. */
     list(caller: Caller, query: z.output<typeof listOutboxQuery>) {
@@ -46,13 +48,13 @@ export function createOutbox({ database, newId }: OutboxNeeds) {
           .select((row) => row.fn.countAll<string>().as('total'))
           .executeTakeFirstOrThrow();
         let page = tx.selectFrom('outbox').selectAll().select(madeAt.as('made_at'));
-        if (query.cursor !== undefined) page = page.where(behind(query.cursor));
+        if (query.cursor !== undefined) page = page.where(behind(cursors, query.cursor));
         const found = await page
           .orderBy('created_at', 'desc')
           .orderBy('id', 'desc')
           .limit(query.limit + 1)
           .execute();
-        const { rows, ...rest } = pageOf(found, query.limit);
+        const { rows, ...rest } = pageOf(cursors, found, query.limit);
         const items = rows.map(toMail);
         return { mails: items, items, total: Number(total), ...rest };
       });

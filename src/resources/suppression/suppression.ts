@@ -3,18 +3,19 @@
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
 import { ServiceError } from '../../errors.ts';
-import { decodeCursor, encodeCursor, idPosition } from '../../http/page.ts';
+import { type Cursors, idPosition } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { addSuppressionBody, listSuppressionQuery, SuppressionEntry } from './schema.ts';
 
 export interface SuppressionNeeds {
   database: Database;
+  cursors: Cursors;
   newId(): string;
 }
 
 export type Suppression = ReturnType<typeof createSuppression>;
 
-export function createSuppression({ database, newId }: SuppressionNeeds) {
+export function createSuppression({ database, cursors, newId }: SuppressionNeeds) {
   /** Adds the address inside the caller's own transaction; `already` says that it stood there before. */
   async function addWithin(
     tx: WorkspaceTransaction,
@@ -76,7 +77,7 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
         page =
           query.cursor === undefined
             ? page.offset(query.offset)
-            : page.where('id', '<', decodeCursor(query.cursor, idPosition)[0]);
+            : page.where('id', '<', cursors.decode(query.cursor, idPosition)[0]);
         const found = await page.execute();
         const items = found.slice(0, query.limit).map(toEntry);
         const last = items.at(-1);
@@ -85,7 +86,7 @@ export function createSuppression({ database, newId }: SuppressionNeeds) {
           entries: items,
           items,
           total: Number(total),
-          next_cursor: more ? encodeCursor([last.entry_id]) : null,
+          next_cursor: more ? cursors.encode([last.entry_id]) : null,
           has_more: more,
         };
       });

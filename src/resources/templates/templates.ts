@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Database } from '../../db/database.ts';
 import type { TemplateTable } from '../../db/tables.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
 import { variablesOf } from './render.ts';
@@ -18,12 +19,13 @@ import type {
 
 export interface TemplatesNeeds {
   database: Database;
+  cursors: Cursors;
   newId(): string;
 }
 
 export type Templates = ReturnType<typeof createTemplates>;
 
-export function createTemplates({ database, newId }: TemplatesNeeds) {
+export function createTemplates({ database, cursors, newId }: TemplatesNeeds) {
   return {
     create(caller: Caller, input: z.output<typeof createTemplateBody>): Promise<Template> {
       return database.within(caller.workspaceId, async (tx) => {
@@ -51,11 +53,11 @@ export function createTemplates({ database, newId }: TemplatesNeeds) {
           .orderBy('id', 'desc');
         const found = await (query.cursor === undefined
           ? sorted.offset((query.page - 1) * size)
-          : sorted.where(behind(query.cursor))
+          : sorted.where(behind(cursors, query.cursor))
         )
           .limit(size + 1)
           .execute();
-        const { rows, ...rest } = pageOf(found, size);
+        const { rows, ...rest } = pageOf(cursors, found, size);
         const items = rows.map(toTemplate);
         return { templates: items, items, total: Number(total), page: query.page, page_size: size, ...rest };
       });
