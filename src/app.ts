@@ -44,6 +44,7 @@ import { createAiSdkRoutes } from './resources/ai-sdk/routes.ts';
 import { createApiKeys } from './resources/api-keys/api-keys.ts';
 import { createApiKeyRoutes } from './resources/api-keys/routes.ts';
 import { createApprovals } from './resources/approvals/approvals.ts';
+import { createTestMails } from './resources/approvals/test-mails.ts';
 import { createCampaigns } from './resources/campaigns/campaigns.ts';
 import { createDelivery } from './resources/campaigns/delivery/delivery.ts';
 import { createFollowUps } from './resources/campaigns/delivery/follow-ups.ts';
@@ -340,6 +341,14 @@ export async function createApp({
       proposer: createProposer({ toolBox }),
     }),
   );
+  const testMails = createTestMails({
+    database,
+    approvals,
+    outbox,
+    suppression,
+    mailer,
+    leaseSeconds: MAIL_LEASE_SECONDS,
+  });
   const reportTurn = (error: unknown, turn: { turnId: string }) =>
     log.error({ err: error, turn_id: turn.turnId }, 'a turn met an error that nobody else was told of');
   const gate = createGate({
@@ -494,7 +503,7 @@ export async function createApp({
     streams,
   };
   const resourceRoutes = [
-    ...createChatRoutes({ chat, approvals, watch, streams }),
+    ...createChatRoutes({ chat, approvals, testMails, watch, streams }),
     ...createAgUiRoutes(foreign),
     ...createAiSdkRoutes(foreign),
     ...createLangGraphRoutes({ ...foreign, conversations, runs: createRuns({ appPool }), version: VERSION }),

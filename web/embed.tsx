@@ -83,7 +83,9 @@ class OvertureChat extends HTMLElement {
   #show(): void {
     if (this.#model === null) return;
     this.#root?.render(
-      <SurroundingsContext.Provider value={{ model: this.#model, kind: 'widget', notifications: null }}>
+      <SurroundingsContext.Provider
+        value={{ model: this.#model, kind: 'widget', notifications: null, extras: null }}
+      >
         <Widget
           heading={this.getAttribute('heading') ?? 'Ask Overture'}
           open={this.hasAttribute('open')}

@@ -7,6 +7,7 @@ import { createMemory } from './state/memory.ts';
 import { createPage, type PageModel } from './state/page.ts';
 import { threadPath } from './state/router.ts';
 import { App } from './view/App.tsx';
+import { TestMail } from './view/approval/TestMail.tsx';
 import { type Notifications, SurroundingsContext } from './view/model.tsx';
 
 function start(): void {
@@ -27,7 +28,9 @@ function start(): void {
   const holder = document.getElementById('page');
   if (holder === null) return;
   createRoot(holder).render(
-    <SurroundingsContext.Provider value={{ model, kind: 'page', notifications: notificationsOf() }}>
+    <SurroundingsContext.Provider
+      value={{ model, kind: 'page', notifications: notificationsOf(), extras: { TestMail } }}
+    >
       <App />
     </SurroundingsContext.Provider>,
   );

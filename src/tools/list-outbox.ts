@@ -12,7 +12,7 @@ export function createListOutboxTool({ outbox }: { outbox: Outbox }): Tool {
   return tool<z.output<typeof schema>>({
     name: 'list_outbox',
     description:
-      'Lists the newest mails of the outbox with their status: "sent"; "sandbox" (kept here, nothing left this machine); "sending"; "failed"; "unknown" (it may have left).',
+      'Lists the newest mails of the outbox with their status: "sent"; "sandbox" (kept here, nothing left this machine); "sending"; "failed"; "unknown" (it may have left). "test": a person sent it to themselves from a card.',
     schema,
     // Subjects may quote what a lead's row says.
     untrusted: true,
@@ -21,11 +21,12 @@ export function createListOutboxTool({ outbox }: { outbox: Outbox }): Tool {
       const { total, mails } = await outbox.list(caller, { limit });
       return {
         total,
-        mails: mails.map(({ outbox_id, to, subject, status, created_at, sent_at }) => ({
+        mails: mails.map(({ outbox_id, to, subject, status, test, created_at, sent_at }) => ({
           outbox_id,
           to,
           subject,
           status,
+          ...(test ? { test } : {}),
           created_at,
           sent_at,
         })),

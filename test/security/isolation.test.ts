@@ -21,6 +21,7 @@ const WORKSPACE_B = '019a0000-0000-7000-8000-00000000000b';
 const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
   renameAgentConversation: () => ({ title: 'Mine now' }),
   previewApprovalEdit: ({ ids }) => ({ args: { lead_id: ids.lead_id, subject: 'x', body: 'y' } }),
+  sendApprovalTestMail: ({ argsHash }) => ({ args_hash: argsHash }),
   decideApproval: ({ argsHash }) => ({ decision: 'reject', args_hash: argsHash }),
   updateDataset: () => ({ dataset_name: 'Mine now' }),
   updateTemplate: () => ({ name: 'Mine now' }),

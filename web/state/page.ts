@@ -316,7 +316,7 @@ export function createPage(needs: PageNeeds): PageModel {
 }
 
 /** 128 random bits; `crypto.randomUUID` is absent in pages served without TLS. */
-function newKey(): string {
+export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

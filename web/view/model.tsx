@@ -1,8 +1,17 @@
 /** How views reach the page's model: a context, a hook for stores, and the time. */
 
-import { createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import {
+  type ComponentType,
+  createContext,
+  useContext,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react';
 import type { PageModel } from '../state/page.ts';
 import type { Store } from '../state/store.ts';
+import type { TestMailProps } from './approval/TestMail.tsx';
 
 export interface Surroundings {
   model: PageModel;
@@ -10,6 +19,12 @@ export interface Surroundings {
   kind: 'page' | 'widget';
   /** Null where this browser has none, or the page may not. */
   notifications: Notifications | null;
+  /** What cards can do beyond deciding; null in a widget, which is small and leads to the page for it. */
+  extras: CardExtras | null;
+}
+
+export interface CardExtras {
+  TestMail: ComponentType<TestMailProps>;
 }
 
 export interface Notifications {

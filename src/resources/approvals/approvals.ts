@@ -325,6 +325,27 @@ export function createApprovals(needs: ApprovalNeeds) {
       return { ...toApproval(row), ...(await proposer.propose(turn.caller, row.card, args, turn.tainted)) };
     },
 
+    /**
+     * The card as it is before somebody who may decide it: as it was proposed, or with the edit whose preview has this
+     * hash; and whether what it proposes would stay in the sandbox. Throws as a decision on it would.
+     */
+    async asShown(
+      caller: Caller,
+      threadId: string,
+      approvalId: string,
+      shown: { args_hash: string; args?: Record<string, unknown> | undefined },
+    ): Promise<{ approval: Approval; sandbox: boolean }> {
+      requireDecider(caller);
+      const { row, turn } = await load(caller, threadId, approvalId, false);
+      refuseDecided(row);
+      const { args } = shown;
+      const edit =
+        args === undefined ? {} : await proposer.propose(turn.caller, row.card, args, turn.tainted);
+      const approval = { ...toApproval(row), ...edit };
+      if (approval.args_hash !== shown.args_hash) throw changed();
+      return { approval, sandbox: turn.caller.sandbox };
+    },
+
     /** One card; throws `NOT_FOUND`. */
     async get(caller: Caller, threadId: string, approvalId: string): Promise<Approval> {
       return toApproval((await load(caller, threadId, approvalId, false)).row);

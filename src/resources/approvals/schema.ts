@@ -32,6 +32,14 @@ export type Resume = z.output<typeof resumeBody>;
 
 export const previewBody = z.strictObject({ args });
 
+/** Which of the mails that a card shows; `args` with the hash of their preview where it shows an edit. */
+export const testMailBody = z.strictObject({
+  preview_index: z.int().min(0).max(999).default(0),
+  args_hash: argsHash,
+  args: args.optional(),
+});
+export type TestMail = z.output<typeof testMailBody>;
+
 export const approvalParams = z.object({ thread_id: z.uuid(), approval_id: z.uuid() });
 
 export const inboxQuery = z.object({

@@ -7,8 +7,17 @@ import { EVENT_STREAM_HEADERS } from '../../http/sse.ts';
 import type { Streams } from '../../http/streams.ts';
 import { nativeFrame } from '../../wire/native.ts';
 import type { Approvals } from '../approvals/approvals.ts';
-import { approvalParams, approvalShape, decisionBody, inboxQuery, previewBody } from '../approvals/schema.ts';
+import {
+  approvalParams,
+  approvalShape,
+  decisionBody,
+  inboxQuery,
+  previewBody,
+  testMailBody,
+} from '../approvals/schema.ts';
+import type { TestMails } from '../approvals/test-mails.ts';
 import { threadParams } from '../conversations/schema.ts';
+import { outboxMail } from '../outbox/schema.ts';
 import { type Chat, endsTurnStream } from './chat.ts';
 import { acceptedAnswer, cancelBody, chatAnswer, chatBody, streamQuery } from './schema.ts';
 import type { Watch } from './watch.ts';
@@ -16,11 +25,12 @@ import type { Watch } from './watch.ts';
 export interface ChatRouteNeeds {
   chat: Chat;
   approvals: Approvals;
+  testMails: TestMails;
   watch: Watch;
   streams: Streams;
 }
 
-export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteNeeds): Route[] {
+export function createChatRoutes({ chat, approvals, testMails, watch, streams }: ChatRouteNeeds): Route[] {
   return [
     route({
       method: 'POST',
@@ -140,6 +150,30 @@ export function createChatRoutes({ chat, approvals, watch, streams }: ChatRouteN
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await approvals.preview(caller, params.thread_id, params.approval_id, body.args),
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/agent/conversations/{thread_id}/approvals/{approval_id}/test-mail',
+      operation: 'sendApprovalTestMail',
+      tag: 'agent',
+      summary: "Send a mail that the card shows to the caller's own address; no effect of the approval",
+      access: 'approvals:write',
+      params: approvalParams,
+      body: testMailBody,
+      answers: { 200: outboxMail },
+      refusals: [
+        'ALREADY_DECIDED',
+        'APPROVAL_CHANGED',
+        'APPROVAL_EXPIRED',
+        'RECIPIENT_INVALID',
+        'RECIPIENT_SUPPRESSED',
+        'MAIL_REFUSED',
+        'MAIL_UNAVAILABLE',
+      ],
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await testMails.send(caller, params.thread_id, params.approval_id, body),
       }),
     }),
     route({

@@ -1,13 +1,14 @@
 /** Deeds of the outbox: one row a mail, recorded before it is sent and told afterwards how that ended. */
 
-import { type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
-import type { OutboxTable } from '../../db/tables.ts';
+import type { OutboxTable, Tables } from '../../db/tables.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import { behind, madeAt, pageOf } from '../newest-first.ts';
-import type { MailOutcome } from './mailer.ts';
+import { type MailOutcome, parseMailbox } from './mailer.ts';
 import { type listOutboxQuery, type OutboxMail, outboxMail } from './schema.ts';
 
 export interface OutboxNeeds {
@@ -36,6 +37,12 @@ export interface NewMail extends MailCall {
   messageId: string;
   /** Kept and never sent. */
   sandbox: boolean;
+}
+
+/** A mail that somebody sends to themselves to see it: it belongs to no call, no lead and no campaign. */
+export interface NewTestMail extends Pick<NewMail, 'from' | 'to' | 'subject' | 'body' | 'sandbox'> {
+  /** Seconds within which its end is heard of; after them it is unknown. */
+  leaseSeconds: number;
 }
 
 export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
@@ -123,6 +130,77 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
       return toMail(await ofCall(tx, call).selectAll().executeTakeFirstOrThrow());
     },
 
+    /**
+     * Records a test before it is sent: status `sandbox`, or `sending` until its lease runs out. Throws `RATE_LIMITED`
+     * where the address got `TESTS_A_MINUTE` of the workspace's tests within a minute.
+     */
+    async recordTestWithin(tx: WorkspaceTransaction, caller: Caller, mail: NewTestMail): Promise<OutboxMail> {
+      // Counted one after the other, whichever process they are asked in.
+      await sql`select pg_advisory_xact_lock(hashtextextended(${`test mails ${caller.workspaceId} ${mail.to.toLowerCase()}`}, 0))`.execute(
+        tx,
+      );
+      const { count } = await tx
+        .selectFrom('outbox')
+        .select((row) => row.fn.countAll<string>().as('count'))
+        .where('created_at', '>', sql<Date>`now() - interval '1 minute'`)
+        .where('address', '=', mail.to.toLowerCase())
+        .where(isTest)
+        .executeTakeFirstOrThrow();
+      if (Number(count) >= TESTS_A_MINUTE) {
+        throw new ServiceError(
+          'RATE_LIMITED',
+          `Too many tests: ${TESTS_A_MINUTE} a minute go to one address. Try again in a minute.`,
+          { headers: { 'retry-after': '60' }, facts: { limit: 'test_mails_per_minute' } },
+        );
+      }
+      const id = newId();
+      const row = await tx
+        .insertInto('outbox')
+        .values({
+          id,
+          workspace_id: caller.workspaceId,
+          turn_id: null,
+          tool_call_id: null,
+          lead_id: null,
+          sender_profile_id: null,
+          from_address: mail.from,
+          to_address: mail.to,
+          subject: mail.subject,
+          body: mail.body,
+          message_id: testMessageId(id, parseMailbox(mail.from).address),
+          status: mail.sandbox ? 'sandbox' : 'sending',
+          lease_until: mail.sandbox
+            ? null
+            : sql<Date>`now() + make_interval(secs => ${mail.leaseSeconds}::int)`,
+        })
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      return toMail(row);
+    },
+
+    /** Records how a test ended, unless it was given up as unknown and nothing better is known. */
+    async settleTestWithin(
+      tx: WorkspaceTransaction,
+      outboxId: string,
+      outcome: MailOutcome,
+    ): Promise<OutboxMail> {
+      const done = outcome.state === 'done';
+      const row = await tx
+        .updateTable('outbox')
+        .set({
+          status: done ? 'sent' : outcome.state,
+          error: done ? null : JSON.stringify(outcome.error),
+          provider_ref: done ? outcome.providerRef : null,
+          sent_at: done ? sql<Date>`now()` : null,
+          lease_until: null,
+        })
+        .where('id', '=', outboxId)
+        .where('status', 'in', ['sending', 'unknown'])
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      return toMail(row);
+    },
+
     /** How many other mails to this address were sent, kept or may have left in the last 24 hours. */
     async recentlyMailedWithin(tx: WorkspaceTransaction, address: string, call: MailCall): Promise<number> {
       const { count } = await tx
@@ -131,6 +209,7 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
         .where('created_at', '>', sql<Date>`now() - interval '24 hours'`)
         .where(sql`lower(to_address)`, '=', address.toLowerCase())
         .where('status', '!=', 'failed')
+        .where((row) => row.not(isTest(row)))
         .where((row) => row.not(row.and({ turn_id: call.turnId, tool_call_id: call.toolCallId })))
         .executeTakeFirstOrThrow();
       return Number(count);
@@ -140,6 +219,21 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
 
 function ofCall(tx: WorkspaceTransaction, { turnId, toolCallId }: MailCall) {
   return tx.selectFrom('outbox').where((row) => row.and({ turn_id: turnId, tool_call_id: toolCallId }));
+}
+
+/** Most tests that go to one address within a minute. */
+export const TESTS_A_MINUTE = 5;
+
+/** A test's Message-ID says that it is one; those of other mails are 32 hexadecimal digits, whatever a model calls them. */
+export const TEST_MARK = '<test-';
+
+function testMessageId(id: string, fromAddress: string): string {
+  return `${TEST_MARK}${id}@${fromAddress.slice(fromAddress.lastIndexOf('@') + 1)}>`;
+}
+
+/** Whether a row is a test: it counts as no mail to anybody. */
+function isTest(row: ExpressionBuilder<Tables, 'outbox'>) {
+  return row('message_id', 'like', `${TEST_MARK}%`);
 }
 
 function toMail(row: Selectable<OutboxTable>): OutboxMail {
@@ -152,6 +246,7 @@ function toMail(row: Selectable<OutboxTable>): OutboxMail {
     status: outboxMail.shape.status.parse(row.status),
     sandbox: row.status === 'sandbox',
     message_id: row.message_id,
+    test: row.message_id.startsWith(TEST_MARK),
     lead_id: row.lead_id,
     turn_id: row.turn_id,
     error: outboxMail.shape.error.parse(row.error),

@@ -15,6 +15,8 @@ export const outboxMail = z.object({
   /** Whether the mail was only kept: nothing left this machine. */
   sandbox: z.boolean(),
   message_id: z.string(),
+  /** Whether somebody sent it to themselves to see what a card would send: no act of the agent, and no mail to a lead. */
+  test: z.boolean(),
   lead_id: z.uuid().nullable(),
   turn_id: z.uuid().nullable(),
   error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullable(),

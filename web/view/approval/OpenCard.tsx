@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { Approval, DecisionKind } from '../../../src/client/events.ts';
 import { layOut } from '../../logic/facts.ts';
 import { Icon } from '../Icon.tsx';
-import { useModel, useStore } from '../model.tsx';
+import { useModel, useStore, useSurroundings } from '../model.tsx';
 import { Scroll } from '../Scroll.tsx';
 import { Checks } from './Checks.tsx';
 import { Decide, type Mode } from './Decide.tsx';
@@ -17,6 +17,7 @@ import { useEdit } from './useEdit.ts';
 
 export function OpenCard({ approval }: { approval: Approval }) {
   const { client, decisions } = useModel();
+  const TestMail = useSurroundings().extras?.TestMail;
   const edit = useEdit(approval, client);
   const [mode, setMode] = useState<Mode>('view');
   const state = useStore(decisions.store, (all) => all.byId[approval.approval_id]);
@@ -44,6 +45,16 @@ export function OpenCard({ approval }: { approval: Approval }) {
         previews={shown.preview}
         caption={layOut(shown.facts).caption}
         checking={edit.phase === 'checking'}
+        foot={(index) =>
+          TestMail && (
+            <TestMail
+              key={`${shown.args_hash} ${index}`}
+              approval={shown}
+              args={edit.preview?.args}
+              index={index}
+            />
+          )
+        }
       />
       {edit.preview === null ? null : (
         <EditDiff approval={approval} args={edit.preview.args ?? {}} title="Your edits" />

@@ -1,6 +1,6 @@
 /** What will be sent, one mail at a time; the one that would look worst is a click away. */
 
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import type { Preview } from '../../../src/client/events.ts';
 import { nameIn } from '../../logic/card.ts';
 import { captionsOf } from '../../logic/facts.ts';
@@ -13,9 +13,11 @@ export interface PreviewsProps {
   caption: string | null;
   /** Whether an edit is being checked, so that they may not be the last word. */
   checking: boolean;
+  /** What stands below one of them. */
+  foot?(index: number): ReactNode;
 }
 
-export function Previews({ previews, caption, checking }: PreviewsProps) {
+export function Previews({ previews, caption, checking, foot }: PreviewsProps) {
   const [at, setAt] = useState(0);
   const index = Math.min(at, previews.length - 1);
   const preview = previews[index];
@@ -47,6 +49,7 @@ export function Previews({ previews, caption, checking }: PreviewsProps) {
         ) : null}
       </header>
       <MailView mail={preview} />
+      {checking ? null : foot?.(index)}
     </section>
   );
 }
