@@ -55,16 +55,25 @@ export async function openStream(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: leave.signal,
   });
+  // The response itself is not held: who follows a stream holds what comes of it.
+  const { status } = response;
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
   let over = false;
+  /** Why the body did not come to its proper end. */
+  let broken = '';
   const ended = read(response, (frame) => {
     frames.push(frame);
     for (const look of [...waiting]) look();
-  }).finally(() => {
-    over = true;
-    for (const look of [...waiting]) look();
-  });
+  })
+    .catch((error: unknown) => {
+      broken = ` (broken off: ${error instanceof Error ? [error.message, error.cause].join(' ') : String(error)})`;
+      throw error;
+    })
+    .finally(() => {
+      over = true;
+      for (const look of [...waiting]) look();
+    });
   ended.catch(() => undefined);
 
   function frame(fits: (frame: Frame) => boolean): Promise<Frame> {
@@ -80,7 +89,11 @@ export async function openStream(
         }
         if (!over) return;
         waiting.delete(look);
-        reject(new Error(`the stream ended before what was waited for; it told:\n${tail(frames)}`));
+        reject(
+          new Error(
+            `the stream of status ${status} ended before what was waited for${broken}; it told:\n${tail(frames)}`,
+          ),
+        );
       };
       waiting.add(look);
       look();
@@ -88,7 +101,7 @@ export async function openStream(
   }
 
   return {
-    status: response.status,
+    status,
     headers: response.headers,
     frames,
     events: () => frames.flatMap((one) => (isEvent(one) ? [toEvent(one)] : [])),
