@@ -101,7 +101,8 @@ export async function* followFrames(
 }
 
 function isPassing(error: ClientError, opened: boolean): boolean {
-  return error.status >= 500 || (error.status === 429 && opened);
+  // 408: somebody on the way took the request for one that never came (RFC 9110 §15.5.9).
+  return error.status === 408 || error.status >= 500 || (error.status === 429 && opened);
 }
 
 interface ReaderHooks {

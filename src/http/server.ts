@@ -44,6 +44,14 @@ export interface RequestTrace {
   }): void;
 }
 
+/** How long a connection is kept between two requests; clients are told. */
+const KEEP_ALIVE_MS = 65_000;
+/**
+ * Node counts from the opening of a connection, and answers what is asked in the moment of the end with an empty 408. Clients
+ * open connections ahead (browsers; fetch when a stream is left) and drop them by the time that they were told above.
+ */
+const HEADERS_MS = KEEP_ALIVE_MS + 5_000;
+
 /** Makes the HTTP server; it does not listen yet. */
 export function createHttpServer(needs: HttpNeeds): Server {
   const koa = new Koa();
@@ -76,10 +84,10 @@ export function createHttpServer(needs: HttpNeeds): Server {
   });
 
   const server = createServer(koa.callback());
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   // These limit how long a request may take to arrive; they do not cut a stream that is being answered.
-  server.headersTimeout = 10_000;
+  server.headersTimeout = HEADERS_MS;
   server.requestTimeout = 120_000;
-  server.keepAliveTimeout = 65_000;
   server.on('connection', (socket) => socket.setNoDelay(true));
   return server;
 }

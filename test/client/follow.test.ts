@@ -255,6 +255,21 @@ describe('send', () => {
     expect(seen).toEqual(ALL.slice(0, 3));
   });
 
+  it('asks again, on another connection, where its request was taken for one that never came', async () => {
+    await using server = await startScriptedServer(({ response }) => {
+      if (server.asked.length <= 2) {
+        response.writeHead(408, { connection: 'close' }).end();
+        return;
+      }
+      beginStream(response);
+      response.end(FRAMES.join(''));
+    });
+    const client = createClient({ baseUrl: server.baseUrl, ...createTestClock().clock });
+    expect(await seqs((await client.send({ message: 'hello' })).events)).toEqual(ALL);
+    const keys = server.asked.map((each) => each.headers['idempotency-key']);
+    expect(keys).toEqual([keys[0], keys[0], keys[0]]);
+  });
+
   it('throws for an answer that is no stream', async () => {
     await using server = await startScriptedServer(({ response }) => answerJson(response, 200, {}));
     const client = createClient({ baseUrl: server.baseUrl });

@@ -83,6 +83,9 @@ export function provesNetworkFaults(sizes: { silences: number; slow: number; cut
           faults.push(...(await here.turn(service)));
           proxy.heal();
           const { threadId, open } = await here.begin(service);
+          // What is cut before its first word is asked for again.
+          for await (const { type } of service.follow(threadId, { after: 0 }))
+            if (type === 'text-delta') break;
           proxy.cut();
           open();
           const events = await toldSoFar(service, threadId);

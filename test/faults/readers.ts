@@ -1,6 +1,8 @@
 /** Readers of a long turn: from behind every number, in both processes; such as do not read, and such as come and go. */
 
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import { cardsOf, endOf, eventually, type Mailing, openMailing, say, sendEmail } from '../support/mailing.ts';
 import { heardOf, joined, numbersOf, type Told } from '../support/numbers.ts';
@@ -19,6 +21,8 @@ export interface ReaderSizes {
   /** What they do not read: half a MiB a turn; more than some eight is more than sockets take. */
   turns: number;
   comers: number;
+  /** Connections that are opened long before anything is asked on them, which takes its time: may be 0. */
+  ahead: number;
 }
 
 const KIB = 1024;
@@ -26,6 +30,8 @@ const KIB = 1024;
 const STALLED_BYTES = 1024 * KIB;
 const SLACK_BYTES = 128 * 1024 * KIB;
 const PIECES = 16;
+/** Node looks every 30 s for connections on which nothing came for too long; it used to mind after 10 s. */
+const AHEAD_MS = 42_000;
 
 export function provesReaders(sizes: ReaderSizes): void {
   let mailing: Mailing;
@@ -225,6 +231,27 @@ export function provesReaders(sizes: ReaderSizes): void {
       return [];
     });
     await Promise.all([expectNobody(one), expectNobody(other)]);
+  });
+
+  if (sizes.ahead === 0) return;
+  proves('P11', 'connections that clients open long before they read on them', sizes.ahead, async (tally) => {
+    const threadId = await newThread();
+    await tally.each(Array.from({ length: sizes.ahead }).keys(), sizes.ahead, async (index) => {
+      const { port, hostname } = new URL((index % 2 === 0 ? one : other).url);
+      const socket = connect(Number(port), hostname);
+      try {
+        await once(socket, 'connect');
+        await wait(AHEAD_MS);
+        socket.write(
+          `GET /api/v1/agent/conversations/${threadId}/stream HTTP/1.1\r\nHost: ${hostname}:${port}\r\n\r\n`,
+        );
+        const [first] = await once(socket, 'data');
+        const [line] = String(first).split('\r\n');
+        return line === 'HTTP/1.1 200 OK' ? [] : [`it was answered ${line}`];
+      } finally {
+        socket.destroy();
+      }
+    });
   });
 }
 
