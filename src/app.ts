@@ -1,5 +1,6 @@
 /** The one composition root: everything is made here, handed what it needs, and taken down in the opposite order. */
 
+import { Resolver } from 'node:dns/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -62,12 +63,15 @@ import { createWatch } from './resources/chat/watch.ts';
 import { createConversations } from './resources/conversations/conversations.ts';
 import { createConversationRoutes } from './resources/conversations/routes.ts';
 import { createCredits } from './resources/credits/credits.ts';
+import { PRICES } from './resources/credits/prices.ts';
 import { createCreditRoutes } from './resources/credits/routes.ts';
 import { createDatasets } from './resources/datasets/datasets.ts';
 import { createDatasetRoutes } from './resources/datasets/routes.ts';
 import { seedDemo } from './resources/demo/demo.ts';
 import { createEmailFinder } from './resources/email-finder/email-finder.ts';
 import { createEmailFinderRoutes } from './resources/email-finder/routes.ts';
+import { createDnsVerifier, type DomainResolver } from './resources/email-verifier/dns.ts';
+import { createEmailVerification } from './resources/email-verifier/email-verifier.ts';
 import { createDoor } from './resources/external-threads/door.ts';
 import { createExternalThreads } from './resources/external-threads/external-threads.ts';
 import { createHealthRoutes, type Readiness } from './resources/health/routes.ts';
@@ -127,6 +131,8 @@ export interface AppNeeds {
   clock: Clock;
   /** Wraps the ports through which a turn touches the world, for tests that break them. Default: as they are. */
   wrap?<Port extends object>(name: PortName, port: Port): Port;
+  /** Makes what asks the DNS. Default: one that asks the system's servers. */
+  createResolver?(): DomainResolver;
 }
 
 /** The ports that `wrap` is offered; of the tools each by itself. */
@@ -163,6 +169,9 @@ const READY_MS = 2_000;
 const MODEL_IDLE_MS = 60_000;
 const MODEL_RETRIES = 2;
 const SMTP_MS = 30_000;
+/** What one question to the DNS may take before it is asked once more, and all questions about one address together. */
+const DNS_QUESTION_MS = 1_500;
+const DNS_LIMIT_MS = 6_000;
 /** Longer than a mail may take, so that a mail of a living process is never taken for lost. */
 const MAIL_LEASE_SECONDS = 60;
 const MAILS_AT_ONCE = 32;
@@ -190,6 +199,7 @@ export async function createApp({
   log,
   clock,
   wrap = (_name, port) => port,
+  createResolver = () => new Resolver({ timeout: DNS_QUESTION_MS, tries: 2 }),
 }: AppNeeds): Promise<App> {
   const newId = () => v7();
   const now = () => clock.now();
@@ -223,6 +233,18 @@ export async function createApp({
   const credits = createCredits({ database, cursors, newId });
   const apiKeys = createApiKeys({ database, newId, forgetKeys: identities.forgetKeys });
   const emailFinder = createEmailFinder({ database, credits, newId });
+  const emailVerification = createEmailVerification({
+    database,
+    credits,
+    verifier: createDnsVerifier({
+      createResolver,
+      after: clock.after,
+      price: PRICES.email_finder_verify,
+      limitMs: DNS_LIMIT_MS,
+    }),
+    newId,
+    now,
+  });
   const outbox = createOutbox({ database, cursors, newId });
   const mailer = wrap(
     'mailer',
@@ -312,6 +334,7 @@ export async function createApp({
     credits,
     leadFinder,
     emailFinder,
+    emailVerification,
     outbox,
     personalization,
     suppression,
@@ -515,7 +538,7 @@ export async function createApp({
     ...createTemplateRoutes(templates),
     ...createSuppressionRoutes(suppression),
     ...createLeadFinderRoutes(leadFinder),
-    ...createEmailFinderRoutes(emailFinder),
+    ...createEmailFinderRoutes({ emailFinder, emailVerification }),
     ...createPersonalizationRoutes(personalization),
     ...createOutboxRoutes(outbox),
     ...createCampaignRoutes({

@@ -306,6 +306,15 @@ export interface EmailFinderJobTable {
   created_at: MadeAt;
 }
 
+export interface EmailVerdictTable {
+  workspace_id: string;
+  address: string;
+  verdict: string;
+  reasons: JSONColumnType<{ code: string; message: string }[]>;
+  source: string;
+  checked_at: ColumnType<Date, Date, Date>;
+}
+
 export interface OutboxTable {
   id: string;
   workspace_id: string;
@@ -464,6 +473,7 @@ export interface Tables {
   lead_finder_sessions: LeadFinderSessionTable;
   lead_finder_rows: LeadFinderRowTable;
   email_finder_jobs: EmailFinderJobTable;
+  email_verdicts: EmailVerdictTable;
   outbox: OutboxTable;
   campaigns: CampaignTable;
   campaign_launches: CampaignLaunchTable;

@@ -8,6 +8,7 @@ import type { CampaignTexts } from '../resources/campaigns/texts.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import type { Datasets } from '../resources/datasets/datasets.ts';
 import type { EmailFinder } from '../resources/email-finder/email-finder.ts';
+import type { EmailVerification } from '../resources/email-verifier/email-verifier.ts';
 import type { LeadFinder } from '../resources/lead-finder/lead-finder.ts';
 import type { Leads } from '../resources/leads/leads.ts';
 import type { Mailer } from '../resources/outbox/mailer.ts';
@@ -36,6 +37,7 @@ import { createSendEmailTool } from './send-email.ts';
 import { createSuppressEmailTool } from './suppress-email.ts';
 import type { Tool } from './tool.ts';
 import { createUpdateCampaignTool } from './update-campaign.ts';
+import { createVerifyEmailTool } from './verify-email.ts';
 
 export interface ToolNeeds {
   database: Database;
@@ -46,6 +48,7 @@ export interface ToolNeeds {
   credits: Credits;
   leadFinder: LeadFinder;
   emailFinder: EmailFinder;
+  emailVerification: EmailVerification;
   outbox: Outbox;
   personalization: Personalization;
   suppression: Suppression;
@@ -63,6 +66,7 @@ export function createTools(needs: ToolNeeds): Tool[] {
     createSearchLeadsTool(needs),
     createFindLeadsTool(needs),
     createFindEmailTool(needs),
+    createVerifyEmailTool(needs),
     createListSenderProfilesTool(needs),
     createListTemplatesTool(needs),
     createGetCreditBalanceTool(needs),

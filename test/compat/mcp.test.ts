@@ -300,8 +300,8 @@ const PLANNED: [string, boolean, boolean, boolean][] = [
   ['get_campaign_stats', true, false, true],
   ['verify_email', true, false, true],
 ];
-/** Of these two the tools may be missing still. */
-const YET_TO_COME = ['list_replies', 'verify_email'];
+/** Of this one the tool may be missing still. */
+const YET_TO_COME = ['list_replies'];
 
 function named(data: Data): Data {
   return { thread_id: data.thread_id, approval_id: data.approval_id };

@@ -4,7 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { nextStep } from '../../src/engine/offline/next-step.ts';
 import type { ChatRequest, Row } from '../../src/engine/offline/scene.ts';
 
-const TOOLS = ['search_leads', 'find_leads', 'find_email', 'personalize_email', 'send_email'];
+const TOOLS = [
+  'search_leads',
+  'find_leads',
+  'find_email',
+  'verify_email',
+  'personalize_email',
+  'send_email',
+  'suppress_email',
+  'preflight_campaign',
+];
 
 type Messages = ChatRequest['messages'];
 
@@ -111,6 +120,49 @@ describe('an address', () => {
     );
     expect(told(words, { found: false, error: 'No known address of acme.example shows it.' })).toBe(
       'I found no address of Ada Lovelace. No known address of acme.example shows it.',
+    );
+  });
+});
+
+describe('whether mail reaches an address', () => {
+  it.each([
+    'verify Maria@acme.example',
+    'Please verify the address Maria@acme.example.',
+    'check the email address <Maria@acme.example>',
+    'Can you validate "Maria@acme.example"?',
+    'Is Maria@acme.example a valid address?',
+    'is Maria@acme.example deliverable',
+    'check whether Maria@acme.example exists',
+    'Does Maria@acme.example exist?',
+    'find out if Maria@acme.example can receive mail',
+  ])('is asked with verify_email: %s', (words) => {
+    expect(first(words).toolCalls).toEqual([{ name: 'verify_email', args: { email: 'Maria@acme.example' } }]);
+  });
+
+  it.each(['verify the Q4 campaign', 'stop mailing maria@acme.example', 'is maria@acme.example a lead?'])(
+    'is not what is asked by: %s',
+    (words) => {
+      expect((first(words).toolCalls ?? []).map(({ name }) => name)).not.toContain('verify_email');
+    },
+  );
+
+  it('is told with the reasons and the price, and never as more than is known', () => {
+    const reasons = [
+      { code: 'MAIL_SERVER', message: 'The domain names mail servers.' },
+      { code: 'MAILBOX_NOT_ASKED', message: 'Whether this mailbox exists is not known.' },
+    ];
+    const judged = { email: 'maria@acme.example', result: 'valid', reasons, cached: false, credits: 1 };
+    expect(told('verify maria@acme.example', judged)).toBe(
+      '**maria@acme.example** is valid; it cost 1 credit.\n\nThe domain names mail servers. Whether this mailbox exists is not known.',
+    );
+    expect(told('verify maria@acme.example', { ...judged, cached: true, credits: 0 })).toContain(
+      'This was known here already, so nothing was charged.',
+    );
+    const silent = [{ code: 'DNS_UNANSWERED', message: 'The DNS did not answer in time.' }];
+    expect(
+      told('verify maria@acme.example', { ...judged, result: 'unknown', reasons: silent, credits: 0 }),
+    ).toBe(
+      '**maria@acme.example** is unknown.\n\nThe DNS did not answer in time.\n\nNothing was charged; try again later.',
     );
   });
 });

@@ -51,10 +51,15 @@ export function environmentOf({ databaseUrl, environment = {} }: ServiceOptions)
   };
 }
 
-/** Starts the service in this process. `clock` lets the test own the time of timers and timestamps, `wrap` break its ports. */
-export async function startService(
-  options: ServiceOptions & { clock?: Clock; wrap?: NonNullable<AppNeeds['wrap']> },
-): Promise<ServiceHere> {
+export interface HereOptions extends Pick<AppNeeds, 'wrap' | 'createResolver'> {
+  clock?: Clock;
+}
+
+/**
+ * Starts the service in this process. `clock` lets the test own the time of timers and timestamps, `wrap` break its ports,
+ * `createResolver` answer for the DNS.
+ */
+export async function startService(options: ServiceOptions & HereOptions): Promise<ServiceHere> {
   const config = readConfig(environmentOf(options));
   let logged = '';
   const log = createLog({
@@ -70,6 +75,7 @@ export async function startService(
     log,
     clock: options.clock ?? realClock,
     ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
+    ...(options.createResolver === undefined ? {} : { createResolver: options.createResolver }),
   });
   const { url } = await app.start();
   return {

@@ -32,6 +32,8 @@ export interface SmtpServer {
   arrival(address: string): Promise<Delivery>;
   /** Decides by mail; default: `take`. */
   treat(treatment: (delivery: Delivery) => Treatment | Promise<Treatment>): void;
+  /** Refuses the address as soon as it is named (RCPT), with these words, which begin with the code. */
+  refuseRecipient(address: string, words: string): void;
   close(): Promise<void>;
 }
 
@@ -40,12 +42,18 @@ export async function startSmtpServer(): Promise<SmtpServer> {
   const taken: Delivery[] = [];
   const sockets = new Map<number, Socket>();
   const awaited = new Set<() => void>();
+  const refused = new Map<string, string>();
   let treatment: (delivery: Delivery) => Treatment | Promise<Treatment> = () => 'take';
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS'],
     // Connections that the tests break end with the server instead of being waited for.
     closeTimeout: 1,
+    onRcptTo({ address }, _session, done) {
+      const words = refused.get(address);
+      if (words === undefined) return done();
+      done(Object.assign(new Error(words.slice(4)), { responseCode: Number(words.slice(0, 3)) }));
+    },
     async onData(stream, session, done) {
       const chunks: Buffer[] = [];
       try {
@@ -99,6 +107,7 @@ export async function startSmtpServer(): Promise<SmtpServer> {
         awaited.add(look);
         look();
       }),
+    refuseRecipient: (address, words) => void refused.set(address, words),
     treat(next) {
       treatment = next;
     },

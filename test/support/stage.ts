@@ -1,10 +1,14 @@
 /** What a test of turns plays on: a database, a model that says what it is told to, and as many services as it takes. */
 
-import type { AppNeeds } from '../../src/app.ts';
-import type { Clock } from '../../src/runtime/ports.ts';
 import { openDatabase, type TestDatabase } from './database.ts';
 import { createScriptedModel, type ScriptedModel } from './scripted-model.ts';
-import { type ServiceHere, type ServiceProcess, startService, startServiceProcess } from './service.ts';
+import {
+  type HereOptions,
+  type ServiceHere,
+  type ServiceProcess,
+  startService,
+  startServiceProcess,
+} from './service.ts';
 
 export interface Stage {
   database: TestDatabase;
@@ -17,10 +21,8 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export interface StartOptions {
+export interface StartOptions extends HereOptions {
   environment?: Record<string, string>;
-  clock?: Clock;
-  wrap?: NonNullable<AppNeeds['wrap']>;
 }
 
 /** Sets the stage. Leases last half a minute unless a test says otherwise: no busy machine shall lose one. */

@@ -1,5 +1,6 @@
 /** What a person should know before a campaign is launched, worst first. */
 
+import { isRoleAddress } from '../role-address.ts';
 import { fills, placeholdersOf } from '../templates/render.ts';
 import type { Content, ContentVariant, Letter, Recipient } from './content.ts';
 import { roomOf, type SendRule } from './launch/plan.ts';
@@ -87,13 +88,9 @@ export function ruleFindings(rule: SendRule, leads: number): Finding[] {
   return [{ code: 'WINDOW_TOO_SMALL', message, level: 'low' }];
 }
 
-/** Mailboxes that nobody in particular reads (RFC 2142 and what companies use). */
-const ROLE =
-  /^(?:info|contact|hello|office|mail|admin|administrator|support|help|sales|marketing|press|media|jobs|careers|hr|billing|accounts|accounting|service|team|abuse|postmaster|webmaster|hostmaster|security|noc|no-?reply|do-?not-?reply)@/i;
-
 /** Recipients whose address belongs to a role and not to a person. */
 export function roleFindings(ready: readonly { email: string; position: number }[]): Finding[] {
-  const found = ready.filter((one) => ROLE.test(one.email));
+  const found = ready.filter((one) => isRoleAddress(one.email));
   const [first] = found;
   if (first === undefined) return [];
   const named = found.length === 1 ? first.email : `${first.email} and ${found.length - 1} more`;

@@ -9,6 +9,7 @@ import { type ErrorDetail, ServiceError } from '../../errors.ts';
 import type { Caller } from '../../runtime/caller.ts';
 import type { Credits } from '../credits/credits.ts';
 import { type OperationType, PRICES } from '../credits/prices.ts';
+import { verifyOutcome } from '../email-verifier/schema.ts';
 import { plain, wordsOf } from '../leads/search.ts';
 import { SHARED_DOMAINS } from './domains.ts';
 import { candidatesFor, type KnownAddress, plainName, sameName, weighPatterns } from './patterns.ts';
@@ -145,7 +146,7 @@ export function createEmailFinder({ database, credits, newId }: EmailFinderNeeds
     }
     const [best] = candidates;
     if (best === undefined || best.count === 0) {
-      const error = `No known address of ${domain} shows how it makes them, and this service has no verifier to try with.`;
+      const error = `No known address of ${domain} shows how it makes them, so any address would be a guess.`;
       return {
         found: false,
         email: null,
@@ -195,13 +196,18 @@ export function createEmailFinder({ database, credits, newId }: EmailFinderNeeds
     return found;
   }
 
-  async function jobWithin(tx: WorkspaceTransaction, caller: Caller, jobId: string, type: 'find' | 'bulk') {
+  async function jobWithin(
+    tx: WorkspaceTransaction,
+    caller: Caller,
+    jobId: string,
+    types: readonly ('find' | 'bulk' | 'verify')[],
+  ) {
     const job = await tx
       .selectFrom('email_finder_jobs')
-      .select(['id', 'outcome', 'credits'])
+      .select(['id', 'job_type', 'outcome', 'credits'])
       .where('id', '=', jobId)
       .where('user_id', '=', caller.userId)
-      .where('job_type', '=', type)
+      .where('job_type', 'in', types)
       .executeTakeFirst();
     if (job === undefined) throw new ServiceError('NOT_FOUND', 'There is no such job.');
     return job;
@@ -291,17 +297,18 @@ export function createEmailFinder({ database, credits, newId }: EmailFinderNeeds
       });
     },
 
-    /** What a find came to. Throws `NOT_FOUND`, also for somebody else's. */
+    /** What a find or a verification came to. Throws `NOT_FOUND`, also for somebody else's. */
     job(caller: Caller, jobId: string) {
-      return database.within(caller.workspaceId, async (tx) =>
-        toJob(await jobWithin(tx, caller, jobId, 'find')),
-      );
+      return database.within(caller.workspaceId, async (tx) => {
+        const job = await jobWithin(tx, caller, jobId, ['find', 'verify']);
+        return job.job_type === 'verify' ? toVerifyJob(job) : toJob(job);
+      });
     },
 
     /** What a bulk find came to; `rows` null where only figures are wanted. Throws `NOT_FOUND`, also for somebody else's. */
     bulkStatus(caller: Caller, jobId: string, includeRows: boolean) {
       return database.within(caller.workspaceId, async (tx) => {
-        const { outcome } = await jobWithin(tx, caller, jobId, 'bulk');
+        const { outcome } = await jobWithin(tx, caller, jobId, ['bulk']);
         const found = await tx
           .selectFrom('email_finder_jobs')
           .select(['id', 'outcome', 'row_index'])
@@ -364,14 +371,6 @@ export function createEmailFinder({ database, credits, newId }: EmailFinderNeeds
         };
       });
     },
-
-    /** Refuses: whether a mailbox exists can only be asked of its mail server, and no verifier is connected. */
-    verify(_caller: Caller, _email: string): never {
-      throw new ServiceError(
-        'NOT_SUPPORTED',
-        'This service has no verifier that could ask a mail server whether the mailbox exists. Nothing was charged.',
-      );
-    },
   };
 }
 
@@ -383,6 +382,11 @@ function toJob(row: { id: string; outcome: Record<string, unknown> }) {
     status: 'completed' as const,
     ...outcome,
   };
+}
+
+function toVerifyJob(row: { id: string; outcome: Record<string, unknown> }) {
+  const outcome = verifyOutcome.parse(row.outcome);
+  return { job_id: row.id, job_type: 'verify' as const, status: 'completed' as const, ...outcome };
 }
 
 /** The name that most of the domain's leads give their company. */

@@ -2,6 +2,8 @@
 
 import { z } from 'zod';
 import { type Route, route } from '../../http/route.ts';
+import type { EmailVerification } from '../email-verifier/email-verifier.ts';
+import { verifyAnswer, verifyBody } from '../email-verifier/schema.ts';
 import { domainName } from './domains.ts';
 import type { EmailFinder } from './email-finder.ts';
 import {
@@ -16,13 +18,17 @@ import {
   finderStats,
   findTarget,
   personSearchResult,
-  verifyBody,
 } from './schema.ts';
 
 const tag = 'email-finder';
 const jobParams = z.object({ job_id: z.uuid() });
 
-export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
+export interface EmailFinderRouteNeeds {
+  emailFinder: EmailFinder;
+  emailVerification: Pick<EmailVerification, 'verify'>;
+}
+
+export function createEmailFinderRoutes({ emailFinder, emailVerification }: EmailFinderRouteNeeds): Route[] {
   return [
     route({
       method: 'POST',
@@ -79,19 +85,22 @@ export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
       path: '/api/v1/email-finder/verify',
       operation: 'verifyEmail',
       tag,
-      summary: 'Verify an address: answers 501, as no verifier is connected',
+      summary: 'Verify an address; what is known here is free, and so is what could not be found out',
       access: 'write',
       body: verifyBody,
-      answers: {},
-      refusals: ['NOT_SUPPORTED'],
-      handle: async ({ caller, body }) => emailFinder.verify(caller, body.email),
+      answers: { 200: verifyAnswer },
+      refusals: ['NOT_ENOUGH_CREDITS'],
+      handle: async ({ caller, body, gone }) => ({
+        status: 200,
+        body: await emailVerification.verify(caller, body.email, gone),
+      }),
     }),
     route({
       method: 'GET',
       path: '/api/v1/email-finder/verify/{job_id}',
       operation: 'getEmailJobStatus',
       tag,
-      summary: 'What a find came to',
+      summary: 'What a find or a verification came to',
       access: 'read',
       params: jobParams,
       answers: { 200: emailJobStatus },
@@ -132,7 +141,7 @@ export function createEmailFinderRoutes(emailFinder: EmailFinder): Route[] {
       summary: 'Finder health; "verifier" says whether addresses can be verified',
       access: 'read',
       answers: { 200: finderHealth },
-      handle: async () => ({ status: 200, body: { status: 'ok', verifier: false } }),
+      handle: async () => ({ status: 200, body: { status: 'ok', verifier: true } }),
     }),
   ];
 }

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { queryBoolean } from '../../http/validation.ts';
-import { emailAddress } from '../suppression/schema.ts';
+import { verifyJobStatus } from '../email-verifier/schema.ts';
 import { line } from '../text.ts';
 import { domainName } from './domains.ts';
 
@@ -72,11 +72,13 @@ export const emailJob = z.object({
   credits_charged: z.int(),
 });
 
-export const emailJobStatus = findOutcome.extend({
+const findJobStatus = findOutcome.extend({
   job_id: z.uuid(),
   job_type: z.literal('find'),
   status: z.literal('completed'),
 });
+
+export const emailJobStatus = z.discriminatedUnion('job_type', [findJobStatus, verifyJobStatus]);
 
 /** No lead here is without an address, so there is no dataset whose gaps could be filled. */
 export const bulkFindBody = z.strictObject({
@@ -106,10 +108,8 @@ export const bulkFindStatus = z.object({
   found: z.int(),
   not_found: z.int(),
   failed: z.int(),
-  rows: z.array(emailJobStatus.extend({ row_index: z.int() })).nullable(),
+  rows: z.array(findJobStatus.extend({ row_index: z.int() })).nullable(),
 });
-
-export const verifyBody = z.strictObject({ email: emailAddress });
 
 export const companyProfile = z.object({
   domain: z.string(),
@@ -125,4 +125,4 @@ export const finderStats = z.object({
   found: z.int(),
 });
 
-export const finderHealth = z.object({ status: z.literal('ok'), verifier: z.literal(false) });
+export const finderHealth = z.object({ status: z.literal('ok'), verifier: z.literal(true) });

@@ -1,4 +1,4 @@
-/** Finding what is not plainly listed: the leads that fit a wish best, and a person's address at their company. */
+/** Finding what is not plainly listed: the leads that fit a wish best, a person's address, and whether mail reaches one. */
 
 import { defineIntent } from '../intent.ts';
 import { describe, readPeople, type Search } from '../people.ts';
@@ -10,6 +10,15 @@ const BEST =
   /^(?:find|search for|look for|get|show|rank)(?: me)?\s+(?:the\s+|my\s+|our\s+)*(?:(\d{1,2})\s+)?best\s+(?:(\d{1,2})\s+)?(?:(?:leads|matches|prospects|people|contacts)\s+(?:for|among|as)\s+)?(.+)$/i;
 const ADDRESS =
   /^(?:find|find out|work out|guess|look up|get|what is|what's)(?: me)?\s+(?:the\s+)?(?:work\s+|business\s+)?e-?mail(?:\s+address)?\s+(?:of|for)\s+(.+?)\s+(?:at|from)\s+(\S.*)$/i;
+const ONE = '["\'<]?([^\\s@"\'<>]+@[^\\s@"\'<>]+)["\'>]?';
+const NAMED = `(?:(?:the|this|that|an?|my|our) )?(?:e-?mail )?(?:address )?(?:of |for )?${ONE}`;
+const SOUND = '(?:valid|deliverable|real|reachable|good|ok|okay|correct|working|risky|invalid|still in use)';
+const VERIFY = [
+  `(?:re-?)?(?:verify|validate|check|test) ${NAMED}`,
+  `(?:check|verify|see|find out|tell me)(?: whether| if) ${NAMED} (?:is (?:an? )?${SOUND}(?: (?:e-?mail )?address)?|exists|works|can (?:get|receive|take) (?:e-?)?mails?)`,
+  `is ${NAMED} (?:an? )?${SOUND}(?: (?:e-?mail )?address)?`,
+  `(?:does|do|will|would|can) ${NAMED} (?:exist|work|(?:get|receive|take) (?:e-?)?mails?)`,
+].map((pattern) => new RegExp(`^${pattern}$`, 'i'));
 const DOMAIN = /^[a-z\d-]+(?:\.[a-z\d-]+)*\.[a-z]{2,}$/i;
 
 export const findingIntents = [
@@ -69,6 +78,30 @@ export const findingIntents = [
           result.result === 'known'
             ? `**${name}** is among your leads: ${email}.`
             : `The address of **${name}** is probably ${email} (${percent(result)} sure, by the pattern of known addresses). Nobody has verified it${priced(result)}.`,
+      };
+    },
+  }),
+  defineIntent<{ email: string }>({
+    example: 'Verify ADDRESS',
+    tools: ['verify_email'],
+    read({ said }) {
+      const email = VERIFY.map((pattern) => pattern.exec(said)?.[1]).find((one) => one !== undefined);
+      return email === undefined ? undefined : { email };
+    },
+    next(wanted, scene) {
+      const [outcome] = scene.outcomes('verify_email');
+      if (!outcome) return { toolCalls: [{ name: 'verify_email', args: wanted }] };
+      if (outcome.status !== 'ok') return { text: trouble(`verify ${inline(wanted.email)}`, outcome) };
+      const { result } = outcome;
+      const verdict = inline(textAt(result, 'result'));
+      const why = rowsAt(result, 'reasons').map((reason) => inline(textAt(reason, 'message')));
+      return {
+        text: paragraphs(
+          `**${inline(textAt(result, 'email'))}** is ${verdict}${priced(result)}.`,
+          why.join(' '),
+          verdict === 'unknown' ? 'Nothing was charged; try again later.' : '',
+          result.cached === true ? 'This was known here already, so nothing was charged.' : '',
+        ),
       };
     },
   }),
