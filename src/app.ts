@@ -555,6 +555,7 @@ export async function createApp({
     ...createCapabilityRoutes(capabilities),
     ...createMcpRoutes({
       calls: createMcpCalls({ tools, chat, approvals, conversations, threads, log }),
+      streams,
       version: VERSION,
       publicUrl: config.publicUrl,
     }),

@@ -8,9 +8,10 @@ import type { Chat } from '../resources/chat/chat.ts';
 import type { Conversations } from '../resources/conversations/conversations.ts';
 import type { ExternalThreads } from '../resources/external-threads/external-threads.ts';
 import { type Caller, mayDo, principalOf } from '../runtime/caller.ts';
-import type { Approval, Message } from '../runtime/events.ts';
+import type { Approval, EventData, Message } from '../runtime/events.ts';
 import type { Begun } from '../runtime/turn.ts';
 import type { ReadTool, Tool } from '../tools/tool.ts';
+import type { TellProgress } from './progress.ts';
 import { failed, fenced, parseArguments, succeeded } from './tools.ts';
 
 export interface McpCallNeeds {
@@ -32,6 +33,9 @@ export interface McpRequest {
   pageUrl: string;
 }
 
+/** Told the progress of what a request waits for; null where the client did not ask for it. */
+type Told = TellProgress | null;
+
 /** How many conversations a call tries before it is told that others were faster. */
 const ATTEMPTS = 8;
 
@@ -41,15 +45,16 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
   const byName = new Map(tools.map((tool) => [tool.name, tool]));
 
   /** Never throws for what the tool refuses: that is its result. */
-  async function call(request: McpRequest, tool: Tool, args: unknown): Promise<CallToolResult> {
+  async function call(request: McpRequest, tool: Tool, args: unknown, told: Told): Promise<CallToolResult> {
     // An MCP client never decides, whoever holds its key (design.md §6).
     const caller: Caller = { ...request.caller, kind: 'mcp' };
     const parsed = parseArguments(tool, args);
     if ('fault' in parsed) return failed('error', parsed.fault, request.requestId);
     try {
       if (tool.effect === 'none')
-        return await read({ ...request, caller }, tool as ReadTool<unknown>, parsed.args);
-      return await act({ ...request, caller }, tool, args as Record<string, unknown>);
+        return await read({ ...request, caller }, tool as ReadTool<unknown>, parsed.args, told);
+      const begun = await begin(caller, { name: tool.name, args: args as Record<string, unknown> });
+      return await follow({ ...request, caller }, tool, begun, told);
     } catch (error) {
       return failedWith(request, error);
     }
@@ -62,7 +67,12 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
     return failed('error', errorFact(error), requestId);
   }
 
-  async function read({ caller, gone }: McpRequest, tool: ReadTool<unknown>, args: unknown) {
+  async function read(
+    { caller, gone }: McpRequest,
+    tool: ReadTool<unknown>,
+    args: unknown,
+    told: Told,
+  ): Promise<CallToolResult> {
     if (!mayDo(caller, 'read')) throw new ServiceError('FORBIDDEN', 'This key lacks the scope read.');
     const context = {
       caller,
@@ -72,20 +82,18 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
       spent: () => {},
       signal: gone,
       providerKey: '',
-      progress: () => {},
+      progress: told ?? (() => {}),
     };
     return succeeded(await tool.run(context, args), tool.untrusted);
   }
 
-  /** A turn in a conversation of the key's user, which shows what was done and holds the card that may be asked. */
-  async function act(
-    request: McpRequest,
-    tool: Tool,
-    args: Record<string, unknown>,
-  ): Promise<CallToolResult> {
-    const { caller, gone } = request;
-    const begun = await begin(caller, { name: tool.name, args });
-    const outcome = await chat.outcome(caller, begun, gone);
+  /** Waits for the end of a turn's run, and answers what became of its call. */
+  async function follow(request: McpRequest, tool: Tool, begun: Begun, told: Told): Promise<CallToolResult> {
+    const outcome = await chat.outcome(request.caller, begun, request.gone, (event) => {
+      if (event.type !== 'tool-progress' || event.turn_id !== begun.turnId) return;
+      const { done, total, note } = event.data as EventData['tool-progress'];
+      told?.(done, total, note);
+    });
     if (outcome === null) {
       const place = { status: 'running', thread_id: begun.threadId, turn_id: begun.turnId };
       return succeeded(place, false);
@@ -100,6 +108,7 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
     return endOf(request, tool, outcome.messages) ?? failed(outcome.status, error, request.requestId);
   }
 
+  /** Begins a turn in a conversation of the key's user, which shows what was done and holds the card that may be asked. */
   async function begin(
     caller: Caller,
     made: { name: string; args: Record<string, unknown> },
@@ -150,8 +159,16 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
     get: (name: string) => byName.get(name),
     call,
 
-    /** What became of a card that an earlier call led to; in the caller's own conversations only. */
-    async outcomeOf(request: McpRequest, threadId: string, approvalId: string): Promise<CallToolResult> {
+    /**
+     * What became of a card that an earlier call led to; in the caller's own conversations only. Who wants to be told the
+     * progress of what is being carried out waits for its end, anybody else is answered at once.
+     */
+    async outcomeOf(
+      request: McpRequest,
+      threadId: string,
+      approvalId: string,
+      told: Told,
+    ): Promise<CallToolResult> {
       const caller: Caller = { ...request.caller, kind: 'mcp' };
       try {
         const conversation = await conversations.get(caller, threadId, { limit: 50 });
@@ -161,6 +178,22 @@ export function createMcpCalls({ tools, chat, approvals, conversations, threads,
         const tool = byName.get(card.tool);
         const end = tool === undefined ? null : endOf(request, tool, messages);
         if (end !== null) return end;
+        const run = conversation.active_run;
+        if (
+          told !== null &&
+          tool !== undefined &&
+          run?.turn_id === card.turn_id &&
+          run.status === 'running'
+        ) {
+          // What was told since the messages were kept.
+          const begun = {
+            threadId,
+            turnId: run.turn_id,
+            runId: run.run_id,
+            firstSeq: conversation.last_seq + 1,
+          };
+          return await follow({ ...request, caller }, tool, begun, told);
+        }
         return succeeded({ status: conversation.status === 'idle' ? card.status : 'running' }, false);
       } catch (error) {
         return failedWith(request, error);

@@ -1,13 +1,18 @@
 /** The MCP door: Streamable HTTP without sessions, so any process answers any request. */
 
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js';
 import { z } from 'zod';
 import { type Answer, type Route, route } from '../http/route.ts';
+import type { Streams } from '../http/streams.ts';
 import type { McpCalls, McpRequest } from './calls.ts';
 import { createMcpServer } from './server.ts';
 
 export interface McpRouteNeeds {
   calls: McpCalls;
+  /** Counts the streams of a caller. */
+  streams: Pick<Streams, 'admit'>;
   version: string;
   /** Where the page is; without it, where the request came to. */
   publicUrl: string | null;
@@ -20,22 +25,35 @@ const mcpAnswer = z.object({ jsonrpc: z.literal('2.0') });
 /** A body that is no JSON is refused before MCP sees it. */
 const errorBody = z.object({ detail: z.string(), message: z.string(), request_id: z.string() });
 
-export function createMcpRoutes({ calls, version, publicUrl }: McpRouteNeeds): Route[] {
+/** A call whose client wants to be told its progress (MCP, utilities/progress). */
+const progressCall = z.object({
+  method: z.literal('tools/call'),
+  params: z.object({ _meta: z.object({ progressToken: z.union([z.string(), z.number()]) }) }),
+});
+
+export function createMcpRoutes({ calls, streams, version, publicUrl }: McpRouteNeeds): Route[] {
+  /** JSON, or an event stream where a call's progress comes before its result. */
   async function serve(request: McpRequest, headers: Headers, body: unknown): Promise<Answer> {
-    const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true });
+    const streamed = [body].flat().some((message) => progressCall.safeParse(message).success);
+    if (streamed) streams.admit(request.caller, request.gone);
+    const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: !streamed });
     const server = createMcpServer(calls, request, version);
     await server.connect(transport);
+    let open = false;
     try {
       const sent = new Request(`${request.pageUrl}/mcp`, { method: 'POST', headers });
       const answer = await transport.handleRequest(sent, { parsedBody: body });
+      const shared = { status: answer.status, headers: Object.fromEntries(answer.headers) };
+      if (answer.body !== null && shared.headers['content-type'] === 'text/event-stream') {
+        open = true;
+        const stream = Readable.fromWeb(answer.body as ReadableStream);
+        stream.once('close', () => void server.close());
+        return { ...shared, stream };
+      }
       const text = await answer.text();
-      return {
-        status: answer.status,
-        ...(text === '' ? {} : { body: text }),
-        headers: Object.fromEntries(answer.headers),
-      };
+      return { ...shared, ...(text === '' ? {} : { body: text }) };
     } finally {
-      await server.close();
+      if (!open) await server.close();
     }
   }
 
@@ -51,7 +69,7 @@ export function createMcpRoutes({ calls, version, publicUrl }: McpRouteNeeds): R
       body: mcpBody,
       ownIdempotency: true,
       answers: {
-        200: z.union([mcpAnswer, z.array(mcpAnswer)]),
+        200: { streamed: true, json: z.union([mcpAnswer, z.array(mcpAnswer)]) },
         202: 'empty',
         400: z.union([mcpAnswer, errorBody]),
       },

@@ -2,7 +2,9 @@
 
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import {
+  type CallToolRequest,
   CallToolRequestSchema,
+  type CallToolResult,
   ErrorCode,
   ListToolsRequestSchema,
   McpError,
@@ -10,6 +12,7 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 import type { McpCalls, McpRequest } from './calls.ts';
+import { createProgress, type TellProgress } from './progress.ts';
 import { mcpTool } from './tools.ts';
 
 const INSTRUCTIONS = `Overture finds leads, writes personalised emails and runs campaigns.
@@ -23,7 +26,7 @@ const approvalArguments = z.strictObject({ thread_id: z.uuid(), approval_id: z.u
 const GET_APPROVAL: McpTool = {
   name: 'get_approval',
   description:
-    'What became of a call that answered "pending_approval": still pending, or the result of the call, or why it was not done.',
+    'What became of a call that answered "pending_approval": still pending, or the result of the call, or why it was not done. Asked with a progress token it waits for the end of what is being carried out, and tells its progress.',
   inputSchema: {
     type: 'object',
     properties: { thread_id: { type: 'string' }, approval_id: { type: 'string' } },
@@ -42,15 +45,26 @@ export function createMcpServer(calls: McpCalls, request: McpRequest, version: s
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: [...calls.tools.map(mcpTool), GET_APPROVAL],
   }));
-  server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
-    if (params.name === GET_APPROVAL.name) {
-      const named = approvalArguments.safeParse(params.arguments);
-      if (!named.success) throw new McpError(ErrorCode.InvalidParams, z.prettifyError(named.error));
-      return calls.outcomeOf(request, named.data.thread_id, named.data.approval_id);
-    }
-    const tool = calls.get(params.name);
-    if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `There is no tool ${params.name}.`);
-    return calls.call(request, tool, params.arguments ?? {});
+  server.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification }) => {
+    const token = params._meta?.progressToken;
+    const progress = token === undefined ? null : createProgress(token, sendNotification);
+    const result = await answer(params, progress?.tell ?? null);
+    await progress?.told();
+    return result;
   });
   return server;
+
+  async function answer(
+    { name, arguments: given }: CallToolRequest['params'],
+    told: TellProgress | null,
+  ): Promise<CallToolResult> {
+    if (name === GET_APPROVAL.name) {
+      const named = approvalArguments.safeParse(given);
+      if (!named.success) throw new McpError(ErrorCode.InvalidParams, z.prettifyError(named.error));
+      return calls.outcomeOf(request, named.data.thread_id, named.data.approval_id, told);
+    }
+    const tool = calls.get(name);
+    if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `There is no tool ${name}.`);
+    return calls.call(request, tool, given ?? {}, told);
+  }
 }

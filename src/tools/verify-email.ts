@@ -66,10 +66,12 @@ export function createVerifyEmailTool({ database, emailVerification, credits }: 
       return { act: true };
     },
 
-    async act(_context, proposal) {
+    async act({ progress }, proposal) {
       const { email: address } = schema.parse(proposal.args);
+      progress(0, 1, 'The DNS is asked');
       // An effect that was begun settles before a cancel does, and the lookup ends by itself.
       const looked = await emailVerification.lookUp(address, new AbortController().signal);
+      progress(1, 1, 'The DNS is asked');
       return { state: 'done', providerRef: JSON.stringify(looked) };
     },
 

@@ -4,17 +4,21 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv-provider.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
 import { createAda, eventually, type ForeignStage, MAIL, openForeignStage } from '../support/foreign.ts';
 import { createPerson, JWT_ENVIRONMENT, type Person } from '../support/people.ts';
 import type { ServiceHere } from '../support/service.ts';
 
 let stage: ForeignStage;
 let service: ServiceHere;
+let dns: DnsServer;
 let ada: Person;
 let key: string;
 beforeAll(async () => {
   stage = await openForeignStage(JWT_ENVIRONMENT);
-  service = await stage.start();
+  dns = await startDnsServer();
+  dns.set('acme.example', { mx: [[10, 'mx.acme.example']] });
+  service = await stage.start({ createResolver: () => dns.createResolver() });
   ({ ada, key } = await createAda(service.url));
   const form = new FormData();
   form.append(
@@ -24,7 +28,10 @@ beforeAll(async () => {
   );
   await ada.ask('POST', '/api/v1/datasets/import', { body: form });
 });
-afterAll(() => stage.close());
+afterAll(async () => {
+  await stage.close();
+  await dns.close();
+});
 
 async function keyOf(options: Record<string, unknown>): Promise<string> {
   const made = await ada.post('/api/v1/api-keys', options);
@@ -269,6 +276,82 @@ describe('MCP', () => {
       await ada.ask('DELETE', `/api/v1/api-keys/${id}`);
       await expect(call(client, 'search_leads', {})).rejects.toThrow(/401|Unauthorized|UNAUTHORIZED/);
       await expect(connect('bav_live_'.padEnd(52, 'x'))).rejects.toThrow();
+      await client.close();
+    });
+
+    it('verifies an address after a yes, and tells how far it is while it works', async () => {
+      const client = await connect();
+      const { data } = await call(client, 'verify_email', { email: 'maria@acme.example' });
+      expect(data).toMatchObject({ status: 'pending_approval' });
+      expect(dns.asked).toEqual([]);
+      const held = dns.hold();
+      await decide(data, 'approve');
+      await held.reached;
+      const seen: { progress: number; total?: number; message?: string }[] = [];
+      const first = Promise.withResolvers<void>();
+      const asked = client.callTool({ name: 'get_approval', arguments: named(data) }, undefined, {
+        onprogress(progress) {
+          seen.push(progress);
+          first.resolve();
+        },
+      });
+      // It comes while the DNS is still silent.
+      await first.promise;
+      expect(seen).toEqual([{ progress: 0, total: 1, message: 'The DNS is asked' }]);
+      // Who does not ask for progress is answered at once.
+      expect((await call(client, 'get_approval', named(data))).data).toEqual({ status: 'running' });
+      held.open();
+      expect((await asked).structuredContent).toMatchObject({
+        email: 'maria@acme.example',
+        result: 'valid',
+        cached: false,
+        credits: 1,
+      });
+      const numbers = seen.map(({ progress }) => progress);
+      expect(numbers).toEqual([0, 1]);
+      await client.close();
+    });
+
+    it('answers a call that wants its progress with a stream, and any other with JSON', async () => {
+      const post = (params: object, accept = 'application/json, text/event-stream') =>
+        fetch(`${service.url}/mcp`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${key}`, accept, 'content-type': 'application/json' },
+          body: JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/call', params }),
+        });
+      const told = await post({ name: 'list_templates', arguments: {}, _meta: { progressToken: 'p' } });
+      expect(told.headers.get('content-type')).toBe('text/event-stream');
+      expect(JSON.parse(/^data: (.*)$/m.exec(await told.text())?.[1] ?? '')).toMatchObject({
+        id: 7,
+        result: { structuredContent: { templates: [] } },
+      });
+      const plain = await post({ name: 'list_templates', arguments: {} });
+      expect(plain.headers.get('content-type')).toMatch(/^application\/json/);
+      expect(await plain.json()).toMatchObject({ id: 7, result: { structuredContent: { templates: [] } } });
+      const refused = await post(
+        { name: 'list_templates', _meta: { progressToken: 'p' } },
+        'application/json',
+      );
+      expect(refused.status).toBe(406);
+    });
+
+    it('goes on without a client that leaves in the middle of the progress', async () => {
+      const client = await connect();
+      const { data } = await call(client, 'verify_email', { email: 'paul@acme.example' });
+      const held = dns.hold();
+      await decide(data, 'approve');
+      await held.reached;
+      const leaving = new AbortController();
+      const waiting = client.callTool({ name: 'get_approval', arguments: named(data) }, undefined, {
+        signal: leaving.signal,
+        onprogress: () => leaving.abort(),
+      });
+      await expect(waiting).rejects.toThrow(/abort/i);
+      held.open();
+      expect(await settled(client, data)).toMatchObject({
+        data: { result: 'valid', credits: 1 },
+        isError: false,
+      });
       await client.close();
     });
 

@@ -202,10 +202,19 @@ export function createChat(needs: ChatNeeds) {
     /** Whether a run that this process tells is not told to its end yet. */
     isTelling: (threadId: string): boolean => journal.isLive(threadId),
 
-    /** Reads the turn to the end of its run and answers it whole; null where it goes on without this process, or its client. */
-    async outcome(caller: Caller, begun: Begun, gone: AbortSignal) {
+    /**
+     * Reads the turn to the end of its run and answers it whole; null where it goes on without this process, or its client.
+     * `heard` is given each event on the way.
+     */
+    async outcome(
+      caller: Caller,
+      begun: Begun,
+      gone: AbortSignal,
+      heard: (event: JournalEvent) => void = () => undefined,
+    ) {
       const end = await readToEnd(this.reader(caller, begun), begun.turnId, {
         gone,
+        heard,
         draining: turns.draining,
         isTold: () => journal.isLive(begun.threadId),
       });
@@ -237,6 +246,7 @@ export function endsTurnStream(event: JournalEvent, turnId: string): boolean {
 interface ReadingNeeds {
   gone: AbortSignal;
   draining: AbortSignal;
+  heard(event: JournalEvent): void;
   /** Whether the run is told by this process. */
   isTold(): boolean;
 }
@@ -244,7 +254,7 @@ interface ReadingNeeds {
 async function readToEnd(
   reader: Reader,
   turnId: string,
-  { gone, draining, isTold }: ReadingNeeds,
+  { gone, draining, heard, isTold }: ReadingNeeds,
 ): Promise<JournalEvent<'run-end'> | null> {
   let wake = () => {};
   const look = () => wake();
@@ -253,6 +263,7 @@ async function readToEnd(
   try {
     for (;;) {
       const events = await reader.next(256);
+      for (const event of events) heard(event);
       const end = events.find((event) => endsTurnStream(event, turnId));
       if (end !== undefined) return end as JournalEvent<'run-end'>;
       if (gone.aborted) return null;
