@@ -50,6 +50,7 @@ import { createCampaigns } from './resources/campaigns/campaigns.ts';
 import { createDelivery } from './resources/campaigns/delivery/delivery.ts';
 import { createFollowUps } from './resources/campaigns/delivery/follow-ups.ts';
 import { createLaunches } from './resources/campaigns/launch/launches.ts';
+import { createLaunchHistory } from './resources/campaigns/launch/undo.ts';
 import { createCampaignLeads } from './resources/campaigns/leads.ts';
 import { createCampaignRoutes } from './resources/campaigns/routes.ts';
 import { createCampaignStats } from './resources/campaigns/stats.ts';
@@ -544,6 +545,7 @@ export async function createApp({
     ...createCampaignRoutes({
       campaigns,
       launches,
+      launchHistory: createLaunchHistory(campaignNeeds),
       campaignStats,
       campaignTexts,
       campaignLeads: createCampaignLeads(campaignNeeds),

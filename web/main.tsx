@@ -7,6 +7,7 @@ import { createMemory } from './state/memory.ts';
 import { createPage, type PageModel } from './state/page.ts';
 import { threadPath } from './state/router.ts';
 import { App } from './view/App.tsx';
+import { LaunchEnd } from './view/approval/LaunchEnd.tsx';
 import { TestMail } from './view/approval/TestMail.tsx';
 import { type Notifications, SurroundingsContext } from './view/model.tsx';
 
@@ -29,7 +30,7 @@ function start(): void {
   if (holder === null) return;
   createRoot(holder).render(
     <SurroundingsContext.Provider
-      value={{ model, kind: 'page', notifications: notificationsOf(), extras: { TestMail } }}
+      value={{ model, kind: 'page', notifications: notificationsOf(), extras: { LaunchEnd, TestMail } }}
     >
       <App />
     </SurroundingsContext.Provider>,

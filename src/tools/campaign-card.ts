@@ -76,7 +76,7 @@ export function campaignCard(
   const mails = content.steps.length === 1 ? '1 mail' : `up to ${content.steps.length} mails`;
   const consequence = content.sandbox
     ? `The mails to ${ready.length === 1 ? '1 person' : `${ready.length} people`} are kept in the outbox when their time comes. Nothing leaves this machine.`
-    : `${people} ${mails} each. What has left cannot be taken back; pausing holds the rest.`;
+    : `${people} ${mails} each. ${kind === 'launch' ? 'Until the first one leaves, the launch can be undone. ' : ''}What has left cannot be taken back; pausing holds the rest.`;
   return { facts, warnings, preview, consequence };
 }
 

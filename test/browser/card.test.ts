@@ -4,8 +4,10 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPerson, JWT_ENVIRONMENT } from '../support/people.ts';
 import {
+  agentMessages,
   cards,
   expectAccessible,
+  focused,
   mailCall,
   openBrowser,
   openSite,
@@ -14,6 +16,7 @@ import {
   type Site,
   say,
   shot,
+  tabIn,
 } from './support.ts';
 
 let browser: Browser;
@@ -116,6 +119,87 @@ describe('a test in dev mode', () => {
     }>('GET', '/api/v1/outbox');
     expect(mails).toMatchObject([{ test: true, status: 'sandbox' }]);
     expect(mails[0]?.from).toContain(`<${mails[0]?.to}>`);
+    await site.close();
+  });
+});
+
+describe('a launch that was approved', () => {
+  /** Comes to a launch that was approved and has sent nothing: its window opens in some months. */
+  async function launch(page: Page, site: Site): Promise<void> {
+    const [campaign] = await site.database.query<{ id: string }>('select id from campaigns');
+    const call = {
+      name: 'launch_campaign',
+      args: { campaign_id: campaign?.id, start_date: '2099-03-02T09:00:00Z' },
+    };
+    await site.database.query(`update campaigns set launch_type = 'scheduled', start_date = '2099-03-02'`);
+    site.script('Launch it', { toolCalls: [call] }, 'Off it goes.');
+    await page.goto(site.url);
+    await say(page, 'Launch it');
+    await cards(page).locator('.button.primary').click();
+    await cards(page)
+      .getByText(/^Launched: \d+ recipients/)
+      .waitFor();
+  }
+
+  it('is undone while nothing was sent, live in another tab, and says so for ever', async () => {
+    const site = await openSite();
+    const { page, context, troubles } = await openTab(browser);
+    await launch(page, site);
+    const button = (tab: Page) => cards(tab).getByRole('button', { name: 'Undo the launch' });
+    await button(page).waitFor();
+    await shot(page, 'undo');
+    await expectAccessible(page, 'a launch that can be undone');
+    const { page: other } = await tabIn(context);
+    await other.goto(page.url());
+    await button(other).waitFor();
+    await button(page).focus();
+    await page.keyboard.press('Enter');
+    const undone = /^Undone by you .*: nothing was sent, and the campaign is a draft again\.$/;
+    for (const tab of [page, other]) {
+      await cards(tab).getByText(undone).waitFor();
+      expect(await button(tab).count()).toBe(0);
+      await cards(tab).getByText('Approved', { exact: true }).waitFor();
+    }
+    expect(await focused(page)).toMatch(/^h2 Launch the campaign/);
+    await page.reload();
+    await cards(page).getByText(undone).waitFor();
+    await shot(page, 'undone');
+    const { page: phone } = await openTab(browser, { ...PHONE, ...DARK });
+    await phone.goto(page.url());
+    await cards(phone).getByText(undone).waitFor();
+    await shot(phone, 'undone-phone-dark');
+    await expectAccessible(phone, 'a launch that was undone');
+    expect(await site.database.query('select status from campaigns')).toEqual([{ status: 'draft' }]);
+    expect(await site.database.query('select 1 from outbox')).toEqual([]);
+    site.script('Was it sent?', { toolCalls: [{ name: 'list_campaigns', args: {} }] }, 'I have looked.');
+    await say(page, 'Was it sent?');
+    await agentMessages(page).getByText('I have looked.').waitFor();
+    expect(site.model.calls.at(-1)?.request.messages.at(-1)?.content).toMatch(/"status": ?"draft"/);
+    expect(troubles).toEqual([]);
+    await site.close();
+  });
+
+  it('loses its undo when the first mail has left, and says why where somebody was too late', async () => {
+    const site = await openSite();
+    const { page } = await openTab(browser);
+    await launch(page, site);
+    const button = cards(page).getByRole('button', { name: 'Undo the launch' });
+    await button.waitFor();
+    // A mail that is on its way, told to the page only by the refusal: the press comes before the next look.
+    await page.route('**/launches', (route) => route.abort());
+    await site.database.query(
+      `update outbox set status = 'sandbox', started_at = now() where id = (select id from outbox order by due_at limit 1)`,
+    );
+    await button.click();
+    await cards(page).getByText('1 mail has left, so the launch cannot be undone any more.').waitFor();
+    await page.unroute('**/launches');
+    await expect.poll(() => button.count()).toBe(0);
+    await shot(page, 'undo-late');
+    await page.reload();
+    await cards(page)
+      .getByText(/^Launched: /)
+      .waitFor();
+    expect(await button.count()).toBe(0);
     await site.close();
   });
 });

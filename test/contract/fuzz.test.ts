@@ -172,6 +172,8 @@ const succeeded = new Set<string>();
 /** Other protocols have tests with their own clients; a link of a mail has tests with a mail; nothing verifies addresses. */
 const APART = ['ag-ui', 'ai-sdk', 'langgraph', 'mcp', 'unsubscribe'];
 const NEVER = ['verifyEmail'];
+/** Nothing may leave while a test looks, whatever the hour. */
+const LATER = { launch_type: 'scheduled', start_date: '2099-03-02T09:00:00Z' };
 
 describe('every route', () => {
   it('answers a success in the shape that it publishes', async () => {
@@ -264,10 +266,14 @@ describe('every route', () => {
       body: { name, dataset_id, steps: [{ step: 1, delay_days: 0, variants: [variant] }] },
     });
     const ofCampaign = { params: { campaign_id: campaign.campaign_id } };
-    await succeed('updateCampaign', { ...ofCampaign, body: { daily_limit: 20 } });
+    await succeed('updateCampaign', { ...ofCampaign, body: { daily_limit: 20, ...LATER } });
     await succeed('addCampaignLeads', { ...ofCampaign, body: { lead_ids: [ids.lead_id] } });
     await succeed('previewTemplateSubstitution', ofCampaign);
     await succeed('launchPreflight', ofCampaign);
+    await succeed('launchCampaign', ofCampaign);
+    const { launches } = await succeed('listCampaignLaunches', ofCampaign);
+    const [launch] = Array.isArray(launches) ? launches.map(recordOf) : [];
+    await succeed('undoCampaignLaunch', { ...ofCampaign, body: { launch_id: launch?.launch_id } });
     await succeed('launchCampaign', ofCampaign);
     await succeed('getLaunchWarnings', ofCampaign);
     await succeed('pauseCampaign', ofCampaign);

@@ -29,6 +29,7 @@ const BODIES: Record<string, (target: SeededWorkspace) => unknown> = {
   createNamedPrompt: () => ({ name: 'mine', prompt: 'x'.repeat(100) }),
   updateNamedPrompt: () => ({ prompt: 'y'.repeat(100) }),
   updateCampaign: () => ({ name: 'Mine now' }),
+  undoCampaignLaunch: ({ ids }) => ({ launch_id: ids.campaign_id }),
   addCampaignLeads: ({ ids }) => ({ lead_ids: [ids.lead_id] }),
   approveLeadEmail: ({ marker }) => ({ step_index: 2, variant_label: 'A', subject: marker, body: marker }),
   unapproveLeadEmail: () => ({ step_index: 2 }),
@@ -330,6 +331,13 @@ describe('ids of another workspace', () => {
           ],
         ]),
       ),
+      'undoCampaignLaunch launch_id': () =>
+        refused(
+          'POST',
+          `/api/v1/campaigns/${mine.ids.campaign_id}/launch/undo`,
+          { launch_id: ids.campaign_id },
+          409,
+        ),
       'addCampaignLeads lead_ids': () =>
         refused('POST', `/api/v1/campaigns/${mine.ids.campaign_id}/leads`, { lead_ids: [ids.lead_id] }),
       'addCampaignLeads dataset_id': () =>

@@ -11,6 +11,7 @@ import { type Campaigns, createCampaigns } from '../../src/resources/campaigns/c
 import { createDelivery, type Delivery } from '../../src/resources/campaigns/delivery/delivery.ts';
 import { createFollowUps } from '../../src/resources/campaigns/delivery/follow-ups.ts';
 import { createLaunches, type Launches } from '../../src/resources/campaigns/launch/launches.ts';
+import { createLaunchHistory } from '../../src/resources/campaigns/launch/undo.ts';
 import { createCampaignLeads } from '../../src/resources/campaigns/leads.ts';
 import { createCampaignRoutes } from '../../src/resources/campaigns/routes.ts';
 import type { Campaign } from '../../src/resources/campaigns/schema.ts';
@@ -157,6 +158,7 @@ export async function openCampaignStage({
         ...createCampaignRoutes({
           campaigns,
           launches,
+          launchHistory: createLaunchHistory(needs),
           campaignStats,
           campaignLeads: createCampaignLeads(needs),
           campaignTexts: texts,

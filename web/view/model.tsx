@@ -9,6 +9,7 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react';
+import type { Approval } from '../../src/client/events.ts';
 import type { PageModel } from '../state/page.ts';
 import type { Store } from '../state/store.ts';
 import type { TestMailProps } from './approval/TestMail.tsx';
@@ -25,6 +26,7 @@ export interface Surroundings {
 
 export interface CardExtras {
   TestMail: ComponentType<TestMailProps>;
+  LaunchEnd: ComponentType<{ approval: Approval }>;
 }
 
 export interface Notifications {

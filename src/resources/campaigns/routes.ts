@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Route, route } from '../../http/route.ts';
 import type { Campaigns } from './campaigns.ts';
 import type { Launches } from './launch/launches.ts';
+import type { LaunchHistory } from './launch/undo.ts';
 import type { CampaignLeads } from './leads.ts';
 import {
   addedLeads,
@@ -11,6 +12,7 @@ import {
   aggregateStats,
   approveTextBody,
   campaign,
+  campaignLaunches,
   campaignLeadList,
   campaignList,
   campaignStats,
@@ -27,6 +29,7 @@ import {
   templatePreviewQuery,
   textApproval,
   unapproveTextBody,
+  undoLaunchBody,
   updateCampaignBody,
   writeTextBody,
   writtenText,
@@ -37,6 +40,7 @@ import type { CampaignTexts } from './texts.ts';
 export interface CampaignRouteNeeds {
   campaigns: Campaigns;
   launches: Launches;
+  launchHistory: LaunchHistory;
   campaignLeads: CampaignLeads;
   campaignStats: CampaignStatistics;
   campaignTexts: CampaignTexts;
@@ -47,7 +51,7 @@ const params = z.object({ campaign_id: z.uuid() });
 const leadParams = z.object({ campaign_id: z.uuid(), campaign_lead_id: z.uuid() });
 
 export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
-  const { campaigns, launches, campaignLeads, campaignTexts } = needs;
+  const { campaigns, launches, launchHistory, campaignLeads, campaignTexts } = needs;
   return [
     route({
       method: 'POST',
@@ -140,6 +144,36 @@ export function createCampaignRoutes(needs: CampaignRouteNeeds): Route[] {
       handle: async ({ caller, params }) => ({
         status: 200,
         body: await launches.launch(caller, params.campaign_id),
+      }),
+    }),
+    route({
+      method: 'GET',
+      path: '/api/v1/campaigns/{campaign_id}/launches',
+      operation: 'listCampaignLaunches',
+      tag,
+      summary: 'List launches and resumptions, newest first, and whether one can be undone',
+      access: 'read',
+      params,
+      answers: { 200: campaignLaunches },
+      handle: async ({ caller, params: { campaign_id } }) => ({
+        status: 200,
+        body: { campaign_id, launches: await launchHistory.list(caller, campaign_id) },
+      }),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/v1/campaigns/{campaign_id}/launch/undo',
+      operation: 'undoCampaignLaunch',
+      tag,
+      summary: 'Take a launch back while no mail of it has begun to leave: the campaign is a draft again',
+      access: 'write',
+      params,
+      body: undoLaunchBody,
+      answers: { 200: campaign },
+      refusals: ['CAMPAIGN_STATE', 'ALREADY_SENT'],
+      handle: async ({ caller, params, body }) => ({
+        status: 200,
+        body: await launchHistory.undo(caller, params.campaign_id, body.launch_id),
       }),
     }),
     route({

@@ -299,6 +299,26 @@ export const campaignLeadList = z.object({
   ...position,
 });
 
+export const campaignLaunch = z.object({
+  launch_id: z.uuid(),
+  kind: z.enum(['launch', 'resume', 'leads']),
+  /** The turn and the call whose approval it was; null where somebody launched by themselves. */
+  turn_id: z.uuid().nullable(),
+  tool_call_id: z.string().nullable(),
+  launched_by: z.string(),
+  launched_at: z.iso.datetime(),
+  /** Whether it can be undone now: no mail of the campaign has begun to leave. */
+  undoable: z.boolean(),
+  undone_by: z.string().nullable(),
+  undone_at: z.iso.datetime().nullable(),
+});
+export type CampaignLaunch = z.output<typeof campaignLaunch>;
+
+export const campaignLaunches = z.object({ campaign_id: z.uuid(), launches: z.array(campaignLaunch) });
+
+/** Names the launch that is meant, so that nobody undoes another than they saw. */
+export const undoLaunchBody = z.strictObject({ launch_id: z.uuid() });
+
 export const addLeadsBody = z
   .strictObject({
     lead_ids: z.array(z.uuid()).min(1).max(1000).optional(),

@@ -5,7 +5,7 @@ import { outcomeOf, whoDecided } from '../../logic/card.ts';
 import { absolute, relative } from '../../logic/days.ts';
 import { layOut } from '../../logic/facts.ts';
 import { Icon } from '../Icon.tsx';
-import { useModel, useNow, useStore } from '../model.tsx';
+import { useModel, useNow, useStore, useSurroundings } from '../model.tsx';
 import { Checks } from './Checks.tsx';
 import { EditDiff } from './EditDiff.tsx';
 import { Facts } from './Facts.tsx';
@@ -20,6 +20,7 @@ export interface EndedCardProps {
 
 export function EndedCard({ approval, call, next }: EndedCardProps) {
   const { status } = approval;
+  const LaunchEnd = useSurroundings().extras?.LaunchEnd;
   const outcome = outcomeOf(approval, call, next);
   return (
     <>
@@ -32,6 +33,9 @@ export function EndedCard({ approval, call, next }: EndedCardProps) {
         )}
         <span>{outcome.words}</span>
       </p>
+      {LaunchEnd && approval.tool === 'launch_campaign' && outcome.tone === 'good' ? (
+        <LaunchEnd approval={approval} />
+      ) : null}
       {approval.executed_args === undefined ? null : (
         <EditDiff approval={approval} args={approval.executed_args} title="Edited before approval" />
       )}
