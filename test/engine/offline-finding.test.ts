@@ -162,7 +162,7 @@ describe('whether mail reaches an address', () => {
     expect(
       told('verify maria@acme.example', { ...judged, result: 'unknown', reasons: silent, credits: 0 }),
     ).toBe(
-      '**maria@acme.example** is unknown.\n\nThe DNS did not answer in time.\n\nNothing was charged; try again later.',
+      'Whether mail reaches **maria@acme.example** could not be found out.\n\nThe DNS did not answer in time.\n\nNothing was charged; try again later.',
     );
   });
 });

@@ -1,9 +1,9 @@
 /** A real DNS server on the loopback, by UDP and TCP, that answers what a test says and notes what it was asked. */
 
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import {
   type Answer,
   AUTHORITATIVE_ANSWER,
@@ -26,7 +26,7 @@ export type Zone =
   | keyof typeof RCODES
   | 'silence'
   | 'nonsense'
-  | { mx?: [number, string][]; a?: string[]; aaaa?: string[]; truncated?: { tcp: boolean } }
+  | { mx?: [number, string][]; a?: string[]; aaaa?: string[]; ns?: string[]; truncated?: { tcp: boolean } }
   | ((type: string) => Zone);
 
 export interface DnsServer {
@@ -40,13 +40,12 @@ export interface DnsServer {
   close(): Promise<void>;
 }
 
-/** Starts a server; a domain that was not set does not exist. */
+/** Starts a server; a domain that was not set does not exist. Of the internet it knows the root (`.`). */
 export async function startDnsServer(): Promise<DnsServer> {
-  const zones = new Map<string, Zone>();
+  const zones = new Map<string, Zone>([['.', { ns: ['root.servers.example'] }]]);
   const asked: string[] = [];
   const sockets = new Set<Socket>();
   let held: { reached(): void; opened: Promise<void> } | null = null;
-  const udp = createSocket('udp4');
   const tcp = createServer((socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -65,6 +64,7 @@ export async function startDnsServer(): Promise<DnsServer> {
       }
     });
   });
+  const { udp, port } = await bind(tcp);
   udp.on('message', async (message, from) => {
     const query = decode(message);
     const [question] = query.questions ?? [];
@@ -81,16 +81,6 @@ export async function startDnsServer(): Promise<DnsServer> {
     let zone = zones.get(question?.name.toLowerCase() ?? '') ?? 'nxdomain';
     while (typeof zone === 'function') zone = zone(question?.type ?? '');
     return zone;
-  }
-
-  const port = await bind();
-  async function bind(): Promise<number> {
-    udp.bind(0, '127.0.0.1');
-    await once(udp, 'listening');
-    const at = udp.address().port;
-    tcp.listen(at, '127.0.0.1');
-    await once(tcp, 'listening');
-    return (tcp.address() as AddressInfo).port;
   }
 
   return {
@@ -123,6 +113,26 @@ export async function startDnsServer(): Promise<DnsServer> {
   };
 }
 
+/** Both listen on one port, as a resolver asks again by TCP where it asked by UDP. */
+async function bind(tcp: Server): Promise<{ udp: DatagramSocket; port: number }> {
+  for (;;) {
+    tcp.listen(0, '127.0.0.1');
+    await once(tcp, 'listening');
+    const { port } = tcp.address() as AddressInfo;
+    const udp = createSocket('udp4');
+    udp.bind(port, '127.0.0.1');
+    try {
+      await once(udp, 'listening');
+      return { udp, port };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      // Somebody else has the port by UDP: another one is tried.
+      udp.close();
+      await new Promise((resolve) => tcp.close(resolve));
+    }
+  }
+}
+
 function encoded(answer: Packet | null): Buffer | null {
   return answer === null ? null : encode(answer);
 }
@@ -146,6 +156,7 @@ function answerOf({ id, questions = [] }: Packet, zone: Zone, byTcp: boolean): P
       data: { preference, exchange },
     })),
     A: (zone.a ?? []).map((data) => ({ name, type: 'A', ttl: 60, data })),
+    NS: (zone.ns ?? []).map((data) => ({ name, type: 'NS', ttl: 60, data })),
     AAAA: (zone.aaaa ?? []).map((data) => ({ name, type: 'AAAA', ttl: 60, data })),
   };
   return { ...head, flags, answers: records[question.type] ?? [] };

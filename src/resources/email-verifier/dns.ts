@@ -15,6 +15,7 @@ export interface DomainResolver {
   resolveMx(domain: string): Promise<{ exchange: string; priority: number }[]>;
   resolve4(domain: string): Promise<string[]>;
   resolve6(domain: string): Promise<string[]>;
+  resolveNs(domain: string): Promise<string[]>;
   /** Ends what is still asked: its promises reject. */
   cancel(): void;
 }
@@ -87,6 +88,8 @@ const UNANSWERED: Record<string, string> = {
   ECONNREFUSED: 'The DNS cannot be reached from this service.',
 };
 const UNREADABLE = 'The DNS gave no answer that can be read.';
+const BLIND =
+  'The DNS that this service may ask does not know the internet, so nothing can be said of the domain.';
 
 /** Makes the built-in verifier. */
 export function createDnsVerifier({
@@ -123,7 +126,9 @@ export function createDnsVerifier({
 /** Rejects where the DNS did not answer. */
 async function judgeDomain(resolver: DomainResolver, domain: string): Promise<Verdict> {
   const records = await found(resolver.resolveMx(domain));
-  if (records === 'no such domain') return invalid('NO_SUCH_DOMAIN', NO_SUCH_DOMAIN);
+  if (records === 'no such domain') {
+    return believed(resolver, domain, invalid('NO_SUCH_DOMAIN', NO_SUCH_DOMAIN));
+  }
   const servers = records.filter(({ exchange }) => exchange !== '' && exchange !== '.');
   if (servers.length > 0) return takesMail('valid', { code: 'MAIL_SERVER', message: MAIL_SERVER });
   if (records.length > 0) return invalid('NULL_MX', NULL_MX);
@@ -140,7 +145,18 @@ async function judgeDomain(resolver: DomainResolver, domain: string): Promise<Ve
   }
   const failure = asked.find((one) => one.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
-  return invalid('NO_MAIL_SERVER', NO_MAIL_SERVER);
+  return believed(resolver, domain, invalid('NO_MAIL_SERVER', NO_MAIL_SERVER));
+}
+
+/**
+ * What stands on nothing having been found, if the resolver is one that could have found it: in a closed network all names
+ * "do not exist". One that knows the internet names the servers of the top-level domain, or of the root.
+ */
+async function believed(resolver: DomainResolver, domain: string, judged: Verdict): Promise<Verdict> {
+  const topLevel = domain.slice(domain.lastIndexOf('.') + 1);
+  const asked = await Promise.allSettled([resolver.resolveNs(topLevel), resolver.resolveNs('.')]);
+  const knows = asked.some((one) => one.status === 'fulfilled' && one.value.length > 0);
+  return knows ? judged : unanswered('DNS_BLIND', BLIND);
 }
 
 /** The records; none where there are none of this kind. Rejects where the DNS did not answer. */
@@ -185,8 +201,11 @@ function invalid(code: string, message: string): Verdict {
 }
 
 function unknown(error: unknown): Verdict {
-  const message = UNANSWERED[codeOf(error)] ?? UNREADABLE;
-  return { verdict: 'unknown', mailbox: 'unconfirmed', reasons: [{ code: 'DNS_UNANSWERED', message }] };
+  return unanswered('DNS_UNANSWERED', UNANSWERED[codeOf(error)] ?? UNREADABLE);
+}
+
+function unanswered(code: string, message: string): Verdict {
+  return { verdict: 'unknown', mailbox: 'unconfirmed', reasons: [{ code, message }] };
 }
 
 function withRole(address: string, judged: Verdict): Verdict {

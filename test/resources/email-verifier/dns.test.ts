@@ -107,6 +107,30 @@ describe('a domain', () => {
     expect(await codes('maria@mad.example', SHORT)).toEqual(['unknown', ['DNS_UNANSWERED']]);
   });
 
+  it.each<[string, Zone]>([
+    ['does not exist', 'nxdomain'],
+    ['has no record', {}],
+  ])('that %s, as a resolver says that knows nothing of the internet, is unknown', async (_what, zone) => {
+    const closed = await startDnsServer();
+    closed.set('asked.example', zone);
+    const verifier = createDnsVerifier({
+      createResolver: () => closed.createResolver(),
+      after: realClock.after,
+      price: 1,
+      limitMs: 30_000,
+    });
+    const judged = () => verifier.verify('maria@asked.example', forever);
+    // It knows the root, or the servers of the top-level domain.
+    expect((await judged()).verdict).toBe('invalid');
+    closed.set('.', 'nxdomain');
+    expect(await judged()).toMatchObject({ verdict: 'unknown', reasons: [{ code: 'DNS_BLIND' }] });
+    closed.set('.', 'servfail');
+    expect((await judged()).verdict).toBe('unknown');
+    closed.set('example', { ns: ['ns.example'] });
+    expect((await judged()).verdict).toBe('invalid');
+    await closed.close();
+  });
+
   it('is given up with whoever asked', async () => {
     dns.set('slow.example', 'silence');
     const leaving = new AbortController();

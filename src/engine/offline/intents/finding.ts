@@ -94,10 +94,13 @@ export const findingIntents = [
       if (outcome.status !== 'ok') return { text: trouble(`verify ${inline(wanted.email)}`, outcome) };
       const { result } = outcome;
       const verdict = inline(textAt(result, 'result'));
+      const email = inline(textAt(result, 'email'));
       const why = rowsAt(result, 'reasons').map((reason) => inline(textAt(reason, 'message')));
       return {
         text: paragraphs(
-          `**${inline(textAt(result, 'email'))}** is ${verdict}${priced(result)}.`,
+          verdict === 'unknown'
+            ? `Whether mail reaches **${email}** could not be found out.`
+            : `**${email}** is ${verdict}${priced(result)}.`,
           why.join(' '),
           verdict === 'unknown' ? 'Nothing was charged; try again later.' : '',
           result.cached === true ? 'This was known here already, so nothing was charged.' : '',
