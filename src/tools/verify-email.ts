@@ -77,8 +77,7 @@ export function createVerifyEmailTool({ database, emailVerification, credits }: 
 
     async settleWithin(tx, context, proposal, outcome) {
       const { email: address } = schema.parse(proposal.args);
-      const looked = outcome.state === 'done' ? lookedUp(outcome.providerRef) : null;
-      if (looked === null) throw new Error('a lookup always ends with what it found');
+      const looked = outcome.state === 'done' ? lookedUp(outcome.providerRef) : INTERRUPTED;
       const reference = callReference(context);
       return resultOf(
         await emailVerification.settleWithin(tx, context.caller, { address, looked, reference }),
@@ -87,9 +86,16 @@ export function createVerifyEmailTool({ database, emailVerification, credits }: 
   });
 }
 
+/** Where the turn ended before anybody heard what was found: nothing is charged. */
+const INTERRUPTED: Verdict = {
+  verdict: 'unknown',
+  mailbox: 'unconfirmed',
+  reasons: [{ code: 'INTERRUPTED', message: 'The lookup was interrupted.' }],
+};
+
 /** What the act has found, as it stands in the ledger. */
-function lookedUp(reference: string | null): Verdict | null {
-  return reference === null ? null : verdict.parse(JSON.parse(reference));
+function lookedUp(reference: string | null): Verdict {
+  return reference === null ? INTERRUPTED : verdict.parse(JSON.parse(reference));
 }
 
 function resultOf({ outcome, cached }: Verified) {
