@@ -160,6 +160,20 @@ export function isDelta(type: EventType): type is DeltaType {
   return type === 'text-delta' || type === 'reasoning-delta' || type === 'tool-args-delta';
 }
 
+/** What no reader is told before it is stored, wherever its run lives (design.md §4). */
+export function isStoredFirst(type: EventType): boolean {
+  return STORED_FIRST.has(type);
+}
+
+const STORED_FIRST: ReadonlySet<EventType> = new Set([
+  'user-message',
+  'run-start',
+  'tool-end',
+  'approval-request',
+  'approval-end',
+  'run-end',
+]);
+
 /** One numbered fact of a conversation, as readers get it. `turn_id` and `run_id` are null on facts of the conversation itself. */
 export interface JournalEvent<T extends EventType = EventType> {
   seq: number;

@@ -1,6 +1,13 @@
 /** The journal as a process sees it: live runs tell numbered events, readers follow from any number, rows follow in group commits. */
 
-import { type DeltaType, type EventType, isDelta, type JournalEvent, type NewEvent } from './events.ts';
+import {
+  type DeltaType,
+  type EventType,
+  isDelta,
+  isStoredFirst,
+  type JournalEvent,
+  type NewEvent,
+} from './events.ts';
 import type { Clock, InboxFact, JournalStore, LeasedTurn, RunBatch, StoredEvent, Wake } from './ports.ts';
 
 export interface JournalNeeds {
@@ -25,6 +32,19 @@ const READ_PAGE = 500;
 export interface ReadScope {
   workspaceId: string;
   threadId: string;
+}
+
+/**
+ * Of a number that a reader says to have had, although no more than `floor` is stored: another process may have told it and
+ * not stored it yet, or nobody ever told it. An event below it that is stored before it is told proves the latter; the
+ * reader then begins again behind `floor`.
+ */
+export interface Doubt {
+  floor: number;
+  /** Is given what the reader has had, as it is stored, by whoever has to know the whole story. */
+  onSkipped?(event: JournalEvent): void;
+  /** All that was skipped comes again, and is told. */
+  onDisproved?(): void;
 }
 
 /** Follows a conversation. Not an async iterator: a live token must not cost a promise. */
@@ -349,8 +369,11 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
   }
 
   /** Reads a conversation from behind `after`, first what is stored, then what is live here or told by others. */
-  function follow(scope: ReadScope, after: number): Reader {
-    let cursor = after;
+  function follow(scope: ReadScope, after: number, doubt?: Doubt): Reader {
+    const floor = Math.min(after, doubt?.floor ?? after);
+    let cursor = floor;
+    /** What the reader is said to have had. */
+    let claimed = after;
     let index = 0;
     let joined: Live | null = null;
     let closed = false;
@@ -367,6 +390,28 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       callback?.();
     }
 
+    /** Moves on to a row; answers what is new to the reader, or null. */
+    function pass(row: StoredEvent, last?: string): JournalEvent | null {
+      const before = cursor;
+      const known = Math.max(before, claimed);
+      cursor = row.seq;
+      if (row.seq > known) {
+        const event = cutEvent(row, known, last);
+        if (known > before && row.seqFrom <= known) doubt?.onSkipped?.(headOf(row, before, known));
+        return event;
+      }
+      if (!isStoredFirst(row.event.type)) {
+        doubt?.onSkipped?.(cutEvent(row, before));
+        return null;
+      }
+      claimed = floor;
+      cursor = floor;
+      joined = null;
+      stale = true;
+      doubt?.onDisproved?.();
+      return null;
+    }
+
     /** From the live run's memory; null where the rows must be read first. */
     function fromMemory(max: number): JournalEvent[] | null {
       const current = joined ?? live.get(scope.threadId) ?? null;
@@ -379,8 +424,9 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       while (index < current.visible && events.length < max) {
         const entry = current.entries[index];
         if (entry !== undefined && entry.row.seq > cursor) {
-          events.push(cutEvent(entry.row, cursor, entry.last));
-          cursor = entry.row.seq;
+          const event = pass(entry.row, entry.last);
+          if (event !== null) events.push(event);
+          else if (joined === null) return fromMemory(max);
         }
         // The last one may still grow.
         if (index + 1 >= current.entries.length) break;
@@ -403,13 +449,15 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
       const events: JournalEvent[] = [];
       for (const row of rows) {
         if (row.seq <= cursor) continue;
-        events.push(cutEvent(row, cursor));
-        cursor = row.seq;
+        const event = pass(row);
+        if (event !== null) events.push(event);
+        else if (cursor < row.seq) break;
       }
       if (events.length > 0) {
         stale = true;
         return events;
       }
+      if (rows.length > 0) return fromRows(max);
       // A run began or ended here while the rows were read: it woke nobody who was reading, and who waits now is not woken.
       if (live.get(scope.threadId) !== current) return fromMemory(max) ?? fromRows(max);
       if (before === null) return events;
@@ -461,6 +509,11 @@ export function createJournal({ store, wake, clock, onFlushError }: JournalNeeds
     follow,
     /** Whether a run of the conversation is live in this process. */
     isLive: (threadId: string) => live.has(threadId),
+    /** The last number that a run which is live in this process has told; null where none is. */
+    reached(threadId: string): number | null {
+      const run = live.get(threadId);
+      return run === undefined ? null : (run.entries[run.visible - 1]?.row.seq ?? run.firstSeq - 1);
+    },
     /** How many readers are open. */
     readers: () => readers,
   };
@@ -506,6 +559,14 @@ function mergeInto(row: StoredEvent, next: DeltaEvent, seq: number): boolean {
   row.marks.push(into.delta.length);
   row.seq = seq;
   return true;
+}
+
+/** What a row of text says to one behind `cursor`, up to the number `last` inside it. */
+function headOf(row: StoredEvent, cursor: number, last: number): JournalEvent {
+  const [whole, rest] = [cutEvent(row, cursor), cutEvent(row, last)];
+  const { data } = whole as JournalEvent<DeltaType>;
+  const length = data.delta.length - (rest as JournalEvent<DeltaType>).data.delta.length;
+  return { ...whole, seq: last, data: { ...data, delta: data.delta.slice(0, length) } };
 }
 
 /** The row as a reader behind `cursor` gets it: of merged deltas the exact suffix. `last` is what its last number added. */

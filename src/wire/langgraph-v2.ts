@@ -16,6 +16,11 @@ export function protocolSeq(seq: number): number {
   return seq * STRIDE + TEXT;
 }
 
+/** The last event of the journal of which one who has this number here has all. */
+export function journalSeq(seq: number): number {
+  return Math.floor((seq + 1) / STRIDE) - 1;
+}
+
 export interface ThreadTellerNeeds {
   channels: ReadonlySet<string>;
   /** Events up to this number the client has had. */

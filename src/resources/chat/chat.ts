@@ -6,7 +6,7 @@ import { ServiceError } from '../../errors.ts';
 import { hashBody } from '../../http/idempotency.ts';
 import { type Caller, principalOf } from '../../runtime/caller.ts';
 import type { EventData, JournalEvent } from '../../runtime/events.ts';
-import type { Journal, Reader } from '../../runtime/journal.ts';
+import type { Doubt, Journal, Reader } from '../../runtime/journal.ts';
 import type { Begun, Turns } from '../../runtime/turn.ts';
 import { type Approvals, begunOf, type Recorded } from '../approvals/approvals.ts';
 import type { NamedDecision, Resume } from '../approvals/schema.ts';
@@ -165,19 +165,26 @@ export function createChat(needs: ChatNeeds) {
     },
 
     /** A reader of the turn from its first event on, wherever it runs. */
-    reader: (caller: Caller, begun: Begun): Reader =>
-      journal.follow({ workspaceId: caller.workspaceId, threadId: begun.threadId }, begun.firstSeq - 1),
+    reader: (caller: Caller, begun: Begun, doubt?: Doubt): Reader =>
+      journal.follow(
+        { workspaceId: caller.workspaceId, threadId: begun.threadId },
+        begun.firstSeq - 1,
+        doubt,
+      ),
 
     /**
      * A reader of the conversation behind `after`, else from now on; with the snapshot where the journal was pruned.
-     * A number that was never given away is as if there were none: its reader would wait for ever.
+     * A number that was never told is as if there were none: its reader would wait for ever.
      */
     async follow(caller: Caller, threadId: string, after: number | null) {
       const { lastSeq, givenSeq, prunedSeq, live } = await conversations.reach(caller, threadId);
-      const cursor = after === null || after > givenSeq ? lastSeq : after;
+      const told = journal.reached(threadId);
+      const cursor = after === null || after > (told ?? givenSeq) ? lastSeq : after;
+      // Of a run that lives elsewhere it is not known here what was told.
+      const floor = told === null ? Math.min(cursor, lastSeq) : cursor;
       if (cursor >= prunedSeq)
         return {
-          reader: journal.follow({ workspaceId: caller.workspaceId, threadId }, cursor),
+          reader: journal.follow({ workspaceId: caller.workspaceId, threadId }, cursor, { floor }),
           cursor,
           live,
           snapshot: null,
@@ -198,6 +205,9 @@ export function createChat(needs: ChatNeeds) {
         snapshot,
       };
     },
+
+    /** The last number that a run of this process has told; null where none is live here. */
+    reached: (threadId: string): number | null => journal.reached(threadId),
 
     /** Whether a run that this process tells is not told to its end yet. */
     isTelling: (threadId: string): boolean => journal.isLive(threadId),

@@ -5,8 +5,9 @@ import { ServiceError } from '../../errors.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
+import type { Doubt } from '../../runtime/journal.ts';
 import { GRAPH } from '../../wire/langgraph.ts';
-import { createThreadTeller, protocolSeq } from '../../wire/langgraph-v2.ts';
+import { createThreadTeller, journalSeq, protocolSeq } from '../../wire/langgraph-v2.ts';
 import type { Chat } from '../chat/chat.ts';
 import type { Door } from '../external-threads/door.ts';
 import type { ExternalThreads } from '../external-threads/external-threads.ts';
@@ -146,15 +147,31 @@ export function createProtocolRoutes(needs: ProtocolRouteNeeds): Route[] {
         const messages = standing.messages.filter(({ turn_id }) => !held || turn_id !== last?.turnId);
         const root = body.namespaces === undefined || body.namespaces.some((one) => one.length === 0);
         const channels = new Set(root ? body.channels : []);
-        const teller = createThreadTeller({ channels, since: body.since ?? -1, messages });
+        const reached = chat.reached(threadId);
+        const lastSeq = past.at(-1)?.seq ?? firstSeq - 1;
+        // A number that nobody was told is as if there were none; of a run that lives elsewhere it is not known here.
+        const elsewhere = last?.status === 'running' && reached === null;
+        const since = body.since ?? -1;
+        const known = elsewhere || since <= protocolSeq(Math.max(lastSeq, reached ?? 0)) ? since : -1;
+        const tellerSince = (seq: number) => createThreadTeller({ channels, since: seq, messages });
+        let teller = tellerSince(known);
+        const doubt: Doubt = {
+          floor: lastSeq,
+          onSkipped: (event) => void teller.frame(event),
+          onDisproved() {
+            teller = tellerSince(-1);
+            teller.replay(past);
+          },
+        };
+        const from = Math.max(lastSeq, journalSeq(known));
         return streams(
           caller,
           gone,
           { 'x-thread-id': threadId },
           {
-            reader: chat.reader(caller, { ...place, firstSeq: (past.at(-1)?.seq ?? firstSeq - 1) + 1 }),
+            reader: chat.reader(caller, { ...place, firstSeq: from + 1 }, doubt),
             prelude: teller.replay(past),
-            frame: teller.frame,
+            frame: (event) => teller.frame(event),
             until: () => false,
           },
         );

@@ -5,6 +5,7 @@ import { ServiceError } from '../../errors.ts';
 import { type Answer, type Route, route } from '../../http/route.ts';
 import type { Streams } from '../../http/streams.ts';
 import type { Caller } from '../../runtime/caller.ts';
+import type { Doubt } from '../../runtime/journal.ts';
 import { createLangGraphTeller, type StreamMode } from '../../wire/langgraph-v1.ts';
 import { type Chat, endsTurnStream } from '../chat/chat.ts';
 import type { Standing } from '../chat/standing.ts';
@@ -13,7 +14,7 @@ import type { ExternalThreads } from '../external-threads/external-threads.ts';
 import { HISTORY_BODY_LIMIT } from '../external-threads/words.ts';
 import type { BeginRun, Begun } from './begin.ts';
 import { readPast } from './past.ts';
-import { type Runs, runShape } from './runs.ts';
+import { type Run, type Runs, runShape } from './runs.ts';
 import {
   cancelQuery,
   modesOf,
@@ -73,17 +74,30 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
       const teller = createLangGraphTeller({ ...needed, messages: upTo(standing, run.turnId, true) });
       return told(teller.begin() + teller.state(), headers);
     }
-    const teller = createLangGraphTeller({ ...needed, messages: upTo(standing, run.turnId, false) });
-    const cursor = Math.max(run.from - 1, after ?? 0);
     const { turnId, turnFrom } = run;
     // What the turn told until then the client has had, but what comes builds on it.
     const past = chat.reader(caller, { threadId, turnId, runId, firstSeq: turnFrom });
-    for (const event of await readPast(past, cursor)) teller.take(event);
+    const stored = await readPast(past, after === null ? run.from - 1 : Number.MAX_SAFE_INTEGER);
+    const last = stored.at(-1)?.seq ?? turnFrom - 1;
+    const cursor = Math.max(run.from - 1, hasHad(after, last, run, chat.reached(threadId)) ? after : 0);
+    const tellerUpTo = (seq: number) => {
+      const made = createLangGraphTeller({ ...needed, messages: upTo(standing, turnId, false) });
+      for (const event of stored) if (event.seq <= seq) made.take(event);
+      return made;
+    };
+    let teller = tellerUpTo(cursor);
+    const doubt: Doubt = {
+      floor: after === null ? cursor : last,
+      onSkipped: (event) => teller.take(event),
+      onDisproved() {
+        teller = tellerUpTo(last);
+      },
+    };
     return streams(caller, gone, headers, {
-      reader: chat.reader(caller, { threadId, turnId: run.turnId, runId, firstSeq: cursor + 1 }),
+      reader: chat.reader(caller, { threadId, turnId, runId, firstSeq: cursor + 1 }, doubt),
       prelude: teller.begin(),
-      frame: teller.frame,
-      until: (event) => endsTurnStream(event, run.turnId),
+      frame: (event) => teller.frame(event),
+      until: (event) => endsTurnStream(event, turnId),
       // Where the run has ended already, what is stored is all.
       endWhenRead: () => run.status !== 'running',
       // A client takes a proper end for the end of the run; a broken connection it takes up again.
@@ -259,6 +273,20 @@ export function createRunRoutes(needs: RunRouteNeeds): Route[] {
       },
     }),
   ];
+}
+
+/**
+ * Whether a client can have had the number `after` of a run of which all up to `last` is stored, and all up to `reached` was
+ * told where it lives here. A number that nobody was told is as if there were none.
+ */
+function hasHad(
+  after: number | null,
+  last: number,
+  { status }: Run,
+  reached: number | null,
+): after is number {
+  if (after === null || after <= last) return after !== null;
+  return status === 'running' && (reached === null || after <= reached);
 }
 
 /** The headers by which the SDK learns the run's id, and where to take up a broken stream, both below its own base URL. */

@@ -1,0 +1,3 @@
+import { provesFraming } from './framing.ts';
+
+provesFraming({ turns: 2 });

@@ -1,0 +1,3 @@
+import { provesCursors } from '../cursors.ts';
+
+provesCursors({ chance: 200 });
