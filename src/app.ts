@@ -95,6 +95,8 @@ import { readPageFiles } from './resources/page/files.ts';
 import { createPageRoutes } from './resources/page/routes.ts';
 import { createPersonalization } from './resources/personalization/personalization.ts';
 import { createPersonalizationRoutes } from './resources/personalization/routes.ts';
+import { createReplies } from './resources/replies/replies.ts';
+import { createReplyRoutes } from './resources/replies/routes.ts';
 import { createSenderProfileRoutes } from './resources/sender-profiles/routes.ts';
 import { createSenderProfiles } from './resources/sender-profiles/sender-profiles.ts';
 import { createSuppressionRoutes } from './resources/suppression/routes.ts';
@@ -247,6 +249,7 @@ export async function createApp({
     now,
   });
   const outbox = createOutbox({ database, cursors, newId });
+  const replies = createReplies({ database, suppression, cursors, newId, now });
   const mailer = wrap(
     'mailer',
     config.smtpUrl === null
@@ -338,6 +341,7 @@ export async function createApp({
     emailVerification,
     outbox,
     personalization,
+    replies,
     suppression,
     mailer,
     campaigns,
@@ -542,6 +546,7 @@ export async function createApp({
     ...createEmailFinderRoutes({ emailFinder, emailVerification }),
     ...createPersonalizationRoutes(personalization),
     ...createOutboxRoutes(outbox),
+    ...createReplyRoutes(replies),
     ...createCampaignRoutes({
       campaigns,
       launches,

@@ -441,6 +441,26 @@ export interface CampaignTextTable {
   reviewed_by: string | null;
 }
 
+export interface ReplyTable {
+  id: string;
+  workspace_id: string;
+  kind: string;
+  from_email: string | null;
+  from_name: string | null;
+  subject: string;
+  text: string;
+  attachments: Generated<number>;
+  message_id: string;
+  outbox_id: string | null;
+  campaign_id: string | null;
+  campaign_lead_id: string | null;
+  lead_id: string | null;
+  bounce_type: string | null;
+  bounce_status: string | null;
+  bounce_recipient: string | null;
+  received_at: Timestamp;
+}
+
 export interface MailboxTable {
   workspace_id: string;
   address: string;
@@ -481,4 +501,5 @@ export interface Tables {
   campaign_lead_events: CampaignLeadEventTable;
   campaign_texts: CampaignTextTable;
   mailboxes: MailboxTable;
+  replies: ReplyTable;
 }

@@ -1,4 +1,4 @@
-/** Reads a JSON body within its limit. */
+/** Reads a body within its limit: JSON, or bytes of one type. */
 
 import type { IncomingMessage } from 'node:http';
 import { ServiceError } from '../errors.ts';
@@ -15,22 +15,14 @@ export async function readJsonBody(
   incoming: IncomingMessage,
   limit: number = JSON_BODY_LIMIT,
 ): Promise<unknown> {
-  const declared = Number(incoming.headers['content-length'] ?? 0);
-  if (declared > limit) throw tooLarge(limit);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge(limit);
-    chunks.push(chunk);
-  }
-  if (size === 0) return undefined;
+  const bytes = await readBytes(incoming, limit);
+  if (bytes.length === 0) return undefined;
   const type = incoming.headers['content-type'] ?? '';
   if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(type)) {
     throw new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
   }
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     if (nestsTooDeep(text)) {
       throw new ServiceError('INVALID_JSON', `The body nests deeper than ${DEEPEST_JSON} levels.`);
     }
@@ -43,6 +35,31 @@ export async function readJsonBody(
       { cause },
     );
   }
+}
+
+/** Reads a body of one media type as bytes, none where there is no body. Throws `BODY_TOO_LARGE` or `UNSUPPORTED_MEDIA_TYPE`. */
+export async function readRawBody(
+  incoming: IncomingMessage,
+  { type, limit }: { type: string; limit: number },
+): Promise<Buffer> {
+  const [sent = ''] = (incoming.headers['content-type'] ?? '').split(';');
+  if (sent.trim().toLowerCase() !== type) {
+    throw new ServiceError('UNSUPPORTED_MEDIA_TYPE', `Send the body as ${type}.`);
+  }
+  return readBytes(incoming, limit);
+}
+
+async function readBytes(incoming: IncomingMessage, limit: number): Promise<Buffer> {
+  const declared = Number(incoming.headers['content-length'] ?? 0);
+  if (declared > limit) throw tooLarge(limit);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function tooLarge(limit: number): ServiceError {

@@ -144,6 +144,9 @@ function requestBodyOf(route: Route): Record<string, unknown> | null {
       content: { 'multipart/form-data': { schema: { type: 'object', required, properties } } },
     };
   }
+  if (route.raw !== undefined) {
+    return { required: true, content: { [route.raw]: { schema: { type: 'string', format: 'binary' } } } };
+  }
   if (route.body === undefined) return null;
   return {
     required: route.optionalBody !== true,
@@ -182,7 +185,8 @@ function errorsOf(route: Route): number[] {
   if (route.access !== 'public') statuses.push(401, 403, 429);
   if (route.params !== undefined) statuses.push(404);
   if (route.params !== undefined || route.query !== undefined || route.body !== undefined) statuses.push(422);
-  if (route.body !== undefined || route.upload !== undefined) statuses.push(400, 413, 415);
+  if (route.body !== undefined || route.upload !== undefined || route.raw !== undefined)
+    statuses.push(400, 413, 415);
   if (takesIdempotencyKey(route)) statuses.push(409, 422);
   statuses.push(...(route.refusals ?? []).map((code) => ERROR_STATUS[code]));
   return [...new Set(statuses)].sort();

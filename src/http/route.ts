@@ -17,12 +17,12 @@ export interface RouteRequest<Params, Query, Body> {
   requestId: string;
   /** A request header by its lower-case name. */
   header(name: string): string | undefined;
-  /** The request itself, for handlers that read an upload; its body is unread unless the route has a `body` schema. */
+  /** The request itself, for handlers that read an upload or bytes; its body is unread unless the route has a `body` schema. */
   incoming: IncomingMessage;
   /** Aborts when the client has gone. */
   gone: AbortSignal;
   /**
-   * Runs `work` once for the request's Idempotency-Key, if it has one: for handlers of uploads, which know what they
+   * Runs `work` once for the request's Idempotency-Key, if it has one: for handlers of uploads and bytes, which know what they
    * were sent (`sent`, by which two requests are the same) only after they have read it. The server does it for the others.
    */
   once(sent: unknown, work: () => Promise<Answer>): Promise<Answer>;
@@ -59,6 +59,8 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
   bodyLimit?: number;
   /** A multipart/form-data body that the handler reads from `incoming`; the names are for the documentation. */
   upload?: Record<string, string>;
+  /** The media type of a body of bytes that the handler reads from `incoming`. */
+  raw?: string;
   /** The handler keeps its own record of Idempotency-Key (chat does, inside its transaction). */
   ownIdempotency?: boolean;
   answers: Record<number, AnswerShape>;

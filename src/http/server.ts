@@ -214,7 +214,8 @@ async function serve(needs: HttpNeeds, route: Route, context: Context): Promise<
       once: answerOnce,
     });
   // What an upload holds is known to its handler only.
-  write(context, await (route.upload === undefined ? answerOnce(body, handle) : handle()));
+  const reads = route.upload !== undefined || route.raw !== undefined;
+  write(context, await (reads ? handle() : answerOnce(body, handle)));
 }
 
 /** Honours Idempotency-Key on writes that do not keep their own record of it. */

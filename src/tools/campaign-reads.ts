@@ -77,7 +77,7 @@ export function createCampaignReadTools({ campaigns, launches, campaignStats }: 
     tool<z.output<typeof one>>({
       name: 'get_campaign_stats',
       description:
-        'Answers the figures of a campaign: mails queued, sent (or only kept here: sandbox), failed, of unknown fate, replies, unsubscriptions; and per step. Nothing counts opens and clicks yet.',
+        'Answers the figures of a campaign: mails queued, sent (or only kept here: sandbox), failed, of unknown fate, replies, bounces, unsubscriptions; and per step. Nothing counts opens and clicks yet.',
       schema: one,
       untrusted: false,
       effect: 'none',

@@ -14,6 +14,7 @@ import type { Leads } from '../resources/leads/leads.ts';
 import type { Mailer } from '../resources/outbox/mailer.ts';
 import type { Outbox } from '../resources/outbox/outbox.ts';
 import type { Personalization } from '../resources/personalization/personalization.ts';
+import type { Replies } from '../resources/replies/replies.ts';
 import type { SenderProfiles } from '../resources/sender-profiles/sender-profiles.ts';
 import type { Suppression } from '../resources/suppression/suppression.ts';
 import type { Templates } from '../resources/templates/templates.ts';
@@ -27,6 +28,7 @@ import { createGetCreditBalanceTool } from './get-credit-balance.ts';
 import { createLaunchCampaignTools } from './launch-campaign.ts';
 import { createListDatasetsTool } from './list-datasets.ts';
 import { createListOutboxTool } from './list-outbox.ts';
+import { createListRepliesTool } from './list-replies.ts';
 import { createListSenderProfilesTool } from './list-sender-profiles.ts';
 import { createListTemplatesTool } from './list-templates.ts';
 import { createPauseCampaignTool } from './pause-campaign.ts';
@@ -51,6 +53,7 @@ export interface ToolNeeds {
   emailVerification: EmailVerification;
   outbox: Outbox;
   personalization: Personalization;
+  replies: Replies;
   suppression: Suppression;
   mailer: Mailer;
   campaigns: Campaigns;
@@ -71,6 +74,7 @@ export function createTools(needs: ToolNeeds): Tool[] {
     createListTemplatesTool(needs),
     createGetCreditBalanceTool(needs),
     createListOutboxTool(needs),
+    createListRepliesTool(needs),
     createPersonalizeEmailTool(needs),
     createSavePromptTool(needs),
     createSuppressEmailTool(needs),

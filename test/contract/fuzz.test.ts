@@ -12,7 +12,7 @@ import { arbitraryOf, type KnownIds } from '../support/json-arbitrary.ts';
 import { recordOf } from '../support/json-schema.ts';
 import { createLocalPerson } from '../support/people.ts';
 import { type Published, readPublished } from '../support/published.ts';
-import { leadFile, type SeededWorkspace, seedWorkspace } from '../support/seeded-workspace.ts';
+import { leadFile, replyOf, type SeededWorkspace, seedWorkspace } from '../support/seeded-workspace.ts';
 import type { ServiceHere } from '../support/service.ts';
 import { openStage, type Stage } from '../support/stage.ts';
 
@@ -64,7 +64,8 @@ async function send(
   );
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) search.append(name, String(value));
-  const form = body instanceof FormData;
+  // A form and a file say by themselves what they are.
+  const form = body instanceof FormData || body instanceof Blob;
   const response = await fetch(`${service.url}${path}${search.size === 0 ? '' : `?${search}`}`, {
     method: route.method,
     headers: {
@@ -98,7 +99,12 @@ function inputsOf(route: Route): fc.Arbitrary<Input> {
   return fc.record({
     params: part(route.params).map(recordOf),
     query: part(route.query).map(recordOf),
-    body: route.upload === undefined ? body : fc.constant(undefined).map(() => leadFile('fuzz')),
+    body:
+      route.upload !== undefined
+        ? fc.constant(undefined).map(() => leadFile('fuzz'))
+        : route.raw !== undefined
+          ? fc.string({ unit: 'binary' }).map(replyOf)
+          : body,
   });
 }
 
@@ -312,6 +318,9 @@ describe('every route', () => {
     await succeed('resetLeadApprovals', { ...ofLead, body: {} });
     await succeed('deleteSenderProfile', { params: own });
     await succeed('listOutbox');
+    const { reply_id } = await succeed('receiveReply', { body: replyOf(name) });
+    await succeed('getReply', { params: { reply_id } });
+    await succeed('listReplies', { query: { kind: 'reply', q: name } });
 
     await succeed('estimateCredits', { body: { operation_type: 'email_finder_find', operation_count: 2 } });
     await succeed('getCreditBalance');

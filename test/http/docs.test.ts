@@ -52,6 +52,16 @@ const odd: Route[] = [
   }),
   route({
     ...base,
+    method: 'POST',
+    path: '/odd/raw',
+    operation: 'oddRaw',
+    summary: 'Takes bytes',
+    access: 'write',
+    raw: 'message/rfc822',
+    answers: { 201: 'empty' },
+  }),
+  route({
+    ...base,
     method: 'GET',
     path: '/odd/stream',
     operation: 'oddStream',
@@ -183,7 +193,13 @@ describe('/openapi.json', () => {
     );
   });
 
-  it('tells uploads, streams, files and empty answers', () => {
+  it('tells uploads, bytes, streams, files and empty answers', () => {
+    expect(operation('post', '/odd/raw').requestBody?.content).toEqual({
+      'message/rfc822': { schema: { type: 'string', format: 'binary' } },
+    });
+    expect(Object.keys(operation('post', '/odd/raw').responses)).toEqual(
+      expect.arrayContaining(['400', '413', '415']),
+    );
     expect(operation('post', '/odd/upload').requestBody?.content).toHaveProperty([
       'multipart/form-data',
       'schema',

@@ -7,6 +7,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { followedIn, obey, order } from '../support/obedient-model.ts';
 import { createPerson, JWT_ENVIRONMENT, type Person } from '../support/people.ts';
+import { handIn, rawMail } from '../support/raw-mails.ts';
 import type { ChatRequest } from '../support/scripted-model.ts';
 import type { ServiceHere } from '../support/service.ts';
 import { openStage, type Stage } from '../support/stage.ts';
@@ -168,6 +169,30 @@ const WAYS: Record<string, Way> = {
     await forEach(texts, (text) => addDataset(scene, { column: text }));
     return { message: `What data is there? ${order('list_datasets')}` };
   },
+  ...Object.fromEntries(
+    (
+      [
+        ['the words of a reply', (text) => ({ body: `Thank you.\n\n${text}` })],
+        ['the subject of a reply', (text) => ({ subject: `Re: ${text}` })],
+        ["a replier's name", (text) => ({ from: `"${text.replaceAll(/["\\]/g, "'")}" <s@lead.example>` })],
+        [
+          'a bounce',
+          (text) => ({
+            headers: ['Content-Type: multipart/report; boundary=b; report-type=delivery-status'],
+            body: `--b\n\n${text}\n--b\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822; s@lead.example\nStatus: 5.1.1\n--b--`,
+          }),
+        ],
+      ] satisfies [string, (text: string) => Parameters<typeof rawMail>[0]][]
+    ).map(([way, mailOf]): [string, Way] => [
+      way,
+      async ({ ada }, texts) => {
+        await forEach(texts, (text) =>
+          handIn(service.url, rawMail(mailOf(text)), { authorization: `Bearer ${ada.token}` }),
+        );
+        return { message: `Who answered? ${order('list_replies')}` };
+      },
+    ]),
+  ),
   'mails that were written for leads': async (scene, texts) => {
     const writes: string[] = [];
     await forEach(texts, async (text, index) => {

@@ -257,6 +257,8 @@ describe('ids of another workspace', () => {
         await refused('POST', cancel(mine.ids.thread_id), { turn_id: theirs.turnId }, 409);
         await refused('POST', cancel(mine.idleThreadId), { turn_id: theirs.turnId }, 409);
       },
+      'listReplies campaign_id': async () =>
+        expect(await ada.get(`/api/v1/replies?campaign_id=${ids.campaign_id}`)).toMatchObject({ total: 0 }),
       'listLeads dataset_id': async () =>
         expect(await ada.get(`/api/v1/leads?dataset_id=${ids.dataset_id}`)).toMatchObject({ total: 0 }),
       'previewPersonalization sender_profile_id': () =>

@@ -21,7 +21,10 @@ import { createCredits } from '../../src/resources/credits/credits.ts';
 import { createLeads } from '../../src/resources/leads/leads.ts';
 import type { Mail, Mailer, MailOutcome } from '../../src/resources/outbox/mailer.ts';
 import { createPersonalization } from '../../src/resources/personalization/personalization.ts';
+import { createReplies, type Replies } from '../../src/resources/replies/replies.ts';
+import { createReplyRoutes } from '../../src/resources/replies/routes.ts';
 import { createSenderProfiles } from '../../src/resources/sender-profiles/sender-profiles.ts';
+import { createSuppression } from '../../src/resources/suppression/suppression.ts';
 import { createTemplates } from '../../src/resources/templates/templates.ts';
 import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../src/resources/unsubscribe/links.ts';
 import { createUnsubscribeRoutes } from '../../src/resources/unsubscribe/routes.ts';
@@ -44,6 +47,7 @@ export interface CampaignStage extends HttpHarness {
   campaignStats: CampaignStatistics;
   texts: CampaignTexts;
   senders: ReturnType<typeof createSenderProfiles>;
+  replies: Replies;
   links: UnsubscribeLinks;
   mailer: RecordingMailer;
   /** The deeds of a process that has no dispatcher. */
@@ -129,8 +133,9 @@ export async function openCampaignStage({
     publicUrl,
   });
   const mailer = recordingMailer(sandbox, clock.now);
-  const made: Partial<Pick<CampaignStage, 'campaigns' | 'launches' | 'campaignStats' | 'texts' | 'senders'>> =
-    {};
+  const made: Partial<
+    Pick<CampaignStage, 'campaigns' | 'launches' | 'campaignStats' | 'texts' | 'senders' | 'replies'>
+  > = {};
   const harness = await startHttpHarness({
     caller,
     routes(base) {
@@ -153,7 +158,8 @@ export async function openCampaignStage({
           }),
         }),
       });
-      Object.assign(made, { campaigns, launches, campaignStats, texts, senders });
+      const replies = createReplies({ ...needs, suppression: createSuppression(base) });
+      Object.assign(made, { campaigns, launches, campaignStats, texts, senders, replies });
       return [
         ...createCampaignRoutes({
           campaigns,
@@ -164,11 +170,12 @@ export async function openCampaignStage({
           campaignTexts: texts,
         }),
         ...createUnsubscribeRoutes(createUnsubscribe(needs)),
+        ...createReplyRoutes(replies),
       ];
     },
   });
-  const { campaigns, launches, campaignStats, texts, senders } = made;
-  if (!campaigns || !launches || !campaignStats || !texts || !senders)
+  const { campaigns, launches, campaignStats, texts, senders, replies } = made;
+  if (!campaigns || !launches || !campaignStats || !texts || !senders || !replies)
     throw new Error('the routes were not made');
   const log = createLog({ level: 'debug', secrets: [], write: (line) => logged.push(line) });
   const runtimePool = createPool({ url: harness.databaseUrl, role: 'overture_runtime', size: 4, log });
@@ -229,6 +236,7 @@ export async function openCampaignStage({
     campaignStats,
     texts,
     senders,
+    replies,
     clock,
     links,
     mailer,
@@ -301,6 +309,7 @@ export async function openCampaignStage({
       mailer.sent.length = 0;
       mailer.outcome(null);
       for (const table of [
+        'replies',
         'outbox',
         'campaigns',
         'mailboxes',

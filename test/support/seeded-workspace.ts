@@ -2,6 +2,7 @@
 
 import { vi } from 'vitest';
 import type { Person } from './people.ts';
+import { rawMail } from './raw-mails.ts';
 import type { ScriptedModel } from './scripted-model.ts';
 
 export interface SeededWorkspace {
@@ -36,6 +37,7 @@ const PATH_PARAMETERS = [
   'domain',
   'campaign_id',
   'campaign_lead_id',
+  'reply_id',
   'id',
 ] as const;
 type PathParameter = (typeof PATH_PARAMETERS)[number];
@@ -53,6 +55,12 @@ export function leadFile(marker: string): FormData {
     `${marker}.csv`,
   );
   return form;
+}
+
+/** A raw mail of somebody whom nobody wrote to. */
+export function replyOf(marker: string): Blob {
+  const words = { from: `someone@${marker}.example`, subject: marker, body: marker };
+  return new Blob([rawMail(words)], { type: 'message/rfc822' });
 }
 
 /** `model` must answer nobody else meanwhile. */
@@ -112,6 +120,9 @@ export async function seedWorkspace(
   const campaign = await person.post('/api/v1/campaigns/', { name: marker, dataset_id: datasetId, steps });
   const campaignId = idOf(campaign, 'campaign_id');
   await person.post(`/api/v1/campaigns/${campaignId}/leads`, { lead_ids: [leadId] });
+  const reply = await person.post('/api/v1/replies/inbound', await replyOf(marker).text(), {
+    'content-type': 'message/rfc822',
+  });
   const enrolled = await person.get(`/api/v1/campaigns/${campaignId}/leads`);
   return {
     marker,
@@ -133,6 +144,7 @@ export async function seedWorkspace(
       domain: `${marker}.example`,
       campaign_id: campaignId,
       campaign_lead_id: idOf((enrolled.items as Record<string, unknown>[])[0], 'campaign_lead_id'),
+      reply_id: idOf(reply, 'reply_id'),
       // The AI SDK's word for a conversation.
       id: idOf(idle, 'thread_id'),
     },

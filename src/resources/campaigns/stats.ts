@@ -13,6 +13,9 @@ export interface CampaignStatsNeeds {
 
 export type CampaignStatistics = ReturnType<typeof createCampaignStats>;
 
+/** Mails that were not sent because of what their recipient did since: no failures. */
+const WITHHELD = sql`'RECIPIENT_SUPPRESSED', 'RECIPIENT_REPLIED'`;
+
 /** Mails by what became of them. */
 const MAILS = sql`
   count(*) filter (where o.status = 'queued') as queued,
@@ -20,8 +23,8 @@ const MAILS = sql`
   count(*) filter (where o.status = 'sent') as sent,
   count(*) filter (where o.status = 'sandbox') as sandbox,
   count(*) filter (where o.status = 'unknown') as unknown,
-  count(*) filter (where o.status = 'failed' and o.error->>'code' = 'RECIPIENT_SUPPRESSED') as withheld,
-  count(*) filter (where o.status = 'failed' and o.error->>'code' is distinct from 'RECIPIENT_SUPPRESSED') as failed`;
+  count(*) filter (where o.status = 'failed' and o.error->>'code' in (${WITHHELD})) as withheld,
+  count(*) filter (where o.status = 'failed' and coalesce(o.error->>'code', '') not in (${WITHHELD})) as failed`;
 
 /** What recipients did, each mail once however often it was opened. */
 const EVENTS = sql`

@@ -23,11 +23,6 @@ const CANNOT: { asks: RegExp; answer: string }[] = [
       'I cannot delete campaigns. `DELETE /api/v1/campaigns/{campaign_id}` does; to hold one, say “pause the NAME campaign”.',
   },
   {
-    asks: /^(?:(?:who|has anyone|did anyone|has anybody|did anybody|how many(?: people| leads)?)(?: has| have)? (?:replied|answered|responded|reply|answer|respond)|(?:show|list|read)(?: me)? (?:the |my |all )?(?:replies|answers|responses|inbox)|(?:are there|any) (?:any )?(?:new )?(?:replies|answers|responses))(?: .+)?$/i,
-    answer:
-      "Replies are not read here yet: they go to the sender's own mailbox. Say “stop mailing ADDRESS” for whoever asked for that.",
-  },
-  {
     asks: /^(?:who|how many(?: people| leads)?|has anyone|did anyone)(?: has| have)? (?:opened|clicked|open|click)(?: .+)?$/i,
     answer: 'Opens and clicks are not counted here: no pixel and no changed link goes out with a mail.',
   },

@@ -134,7 +134,7 @@ function talkedOf({ earlier }: Scene): string | null {
 }
 
 /** Finds the campaign that is meant, then does what `act` says with it. */
-function withCampaign(name: string, scene: Scene, act: (campaign: Row) => Step): Step {
+export function withCampaign(name: string, scene: Scene, act: (campaign: Row) => Step): Step {
   const [outcome] = scene.outcomes('list_campaigns');
   if (outcome === undefined)
     return { toolCalls: [{ name: 'list_campaigns', args: name === '' ? {} : { search: name } }] };
@@ -211,6 +211,7 @@ export const campaignIntents = [
             Withheld: field('withheld'),
             Unknown: field('unknown'),
             Replied: field('replied'),
+            Bounced: field('bounced'),
             Unsubscribed: field('unsubscribed'),
           },
           [stats],

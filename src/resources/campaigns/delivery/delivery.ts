@@ -43,7 +43,7 @@ export interface BegunMail {
 
 export type Begun =
   | { kind: 'mail'; mail: BegunMail }
-  /** Its time came and it was kept here, or its recipient is suppressed: it is done. */
+  /** Its time came and it was kept here, or its recipient is suppressed or has replied: it is done. */
   | { kind: 'done' }
   /** Nothing was due after all. */
   | { kind: 'nothing' }
@@ -67,6 +67,8 @@ interface StartedRow {
   campaign_lead_id: string;
   step: number;
   variant_label: string | null;
+  /** Why it was not sent, where it was withheld. */
+  error: ErrorFact | null;
 }
 
 export function createDelivery(needs: DeliveryNeeds) {
@@ -125,7 +127,8 @@ export function createDelivery(needs: DeliveryNeeds) {
 
     /**
      * Begins the first mail of a claimed mailbox, if it is due, its window is open and the interval is over; it is then
-     * `sending` before the first byte goes. A mail that is only kept, or whose recipient was suppressed, ends here.
+     * `sending` before the first byte goes. A mail that is only kept, or whose recipient was suppressed or has replied, ends
+     * here.
      */
     begin(claim: Claim, at: number): Promise<Begun> {
       return transact(appPool, claim.workspaceId, async (client): Promise<Begun> => {
@@ -147,6 +150,7 @@ export function createDelivery(needs: DeliveryNeeds) {
           mailbox.last_interval,
           leaseSeconds,
           JSON.stringify(SUPPRESSED),
+          JSON.stringify(REPLIED),
         ]);
         const [mail] = rows;
         if (mail === undefined) return { kind: 'nothing' };
@@ -155,7 +159,7 @@ export function createDelivery(needs: DeliveryNeeds) {
           return { kind: 'done' };
         }
         if (mail.status === 'failed') {
-          await tellLead(client, mail, 'suppressed', at, { error: SUPPRESSED });
+          await tellLead(client, mail, 'suppressed', at, { error: mail.error ?? SUPPRESSED });
           return { kind: 'done' };
         }
         return {
@@ -227,7 +231,8 @@ select 1 from outbox where workspace_id = $1 and mailbox = $2 and status = 'queu
 /**
  * The first mail of the mailbox whose window is still open begins, or nothing does; and the mailbox is given back until
  * there is something to do again. A mail that lost its moment meanwhile (a pause) is not touched.
- * $1 workspace, $2 mailbox, $3 now, $4 and $5 its last mail and that one's interval, $6 lease, $7 the refusal.
+ * $1 workspace, $2 mailbox, $3 now, $4 and $5 its last mail and that one's interval, $6 lease, $7 and $8 the refusals: its
+ * address is suppressed, its lead has replied since (as when a mail that did not leave waits for another try).
  */
 const BEGIN = `
 with waiting as (
@@ -238,16 +243,19 @@ with waiting as (
   select w.id, w.due_at, c.min_interval_seconds as gap, row_number() over (order by w.due_at, w.id) as place
     from waiting w join campaigns c on c.id = w.campaign_id
 ), judged as (
-  select o.id, exists (select 1 from suppression_entries s where s.workspace_id = $1 and s.email = o.address) as suppressed
+  select o.id,
+         case when exists (select 1 from suppression_entries s where s.workspace_id = $1 and s.email = o.address) then $7::jsonb
+              when exists (select 1 from campaign_leads l where l.id = o.campaign_lead_id and l.status = 'replied') then $8::jsonb
+         end as refusal
     from head h join outbox o on o.id = h.id
    where h.place = 1
      and ($4::timestamptz is null or $4::timestamptz + make_interval(secs => greatest($5::int, h.gap)) <= $3)
 ), started as (
   update outbox o
      set attempt = o.attempt + 1, started_at = $3,
-         status = case when j.suppressed then 'failed' when o.keep then 'sandbox' else 'sending' end,
-         lease_until = case when j.suppressed or o.keep then null else $3::timestamptz + make_interval(secs => $6::int) end,
-         error = case when j.suppressed then $7::jsonb end
+         status = case when j.refusal is not null then 'failed' when o.keep then 'sandbox' else 'sending' end,
+         lease_until = case when j.refusal is not null or o.keep then null else $3::timestamptz + make_interval(secs => $6::int) end,
+         error = j.refusal
     from judged j
    where o.id = j.id and o.status = 'queued' and o.due_at <= $3 and o.due_until > $3
      and exists (select 1 from campaign_launches a where a.id = o.launch_id and a.campaign_id = o.campaign_id)
@@ -265,12 +273,19 @@ with waiting as (
              from head h where h.place = 1 + (select count(*) from started)), 'infinity')
    where m.workspace_id = $1 and m.address = $2
 )
-select id, status, attempt, from_address, to_address, subject, body, message_id, campaign_lead_id, step, variant_label
+select id, status, attempt, from_address, to_address, subject, body, message_id, campaign_lead_id, step, variant_label, error
   from started`;
 
 const SUPPRESSED: ErrorFact = {
   code: 'RECIPIENT_SUPPRESSED',
   message: 'The recipient is on the do-not-contact list. Nothing was sent.',
+  retryable: false,
+};
+
+/** What stands on a mail that is not sent as its lead has answered an earlier one. */
+export const REPLIED: ErrorFact = {
+  code: 'RECIPIENT_REPLIED',
+  message: 'The recipient has replied, so no further mail of this campaign goes to them.',
   retryable: false,
 };
 
