@@ -6,6 +6,7 @@ import { DEV_WORKSPACE } from '../../src/http/caller.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
 import { cardOf, decide, endOf, type Mailing, openMailing, say, sendEmail } from '../support/mailing.ts';
 import { createLocalPerson } from '../support/people.ts';
+import { handIn, humanReply, postfixBounce } from '../support/raw-mails.ts';
 import { type ServiceHere, uniqueName } from '../support/service.ts';
 
 let dns: DnsServer;
@@ -146,19 +147,80 @@ describe('verify_email', () => {
   });
 });
 
-it('knows an address whose mailbox a mail server has refused', async () => {
-  const address = `${uniqueName('gone')}@acme.example`;
-  const local = createLocalPerson(service.url);
-  const leadId = await mailing.addLead(address);
-  mailing.smtp.refuseRecipient(address, '550 5.1.1 There is no such mailbox');
-  const words = uniqueName('write');
-  mailing.talk.plan(words, [{ toolCalls: [sendEmail(leadId)] }, 'Done.']);
-  const { threadId } = await say(service.client, words);
-  const told = await decide(service.client, await cardOf(service.client, threadId), 'approve');
-  expect(toolEnd(told)).toMatchObject({ status: 'error', error: { code: 'MAIL_REFUSED' } });
-  expect(await local.post('/api/v1/email-finder/verify', { email: address })).toMatchObject({
-    cached: true,
-    credits_charged: 0,
-    result: { result: 'invalid', mailbox: 'refused', reasons: [{ code: 'MAILBOX_REFUSED' }] },
+describe('what mails have taught', () => {
+  /** Sends a mail to a new lead of this address; answers its Message-ID, and what the call came to. */
+  async function write(address: string) {
+    const leadId = await mailing.addLead(address);
+    const words = uniqueName('write');
+    mailing.talk.plan(words, [{ toolCalls: [sendEmail(leadId)] }, 'Done.']);
+    const { threadId } = await say(service.client, words);
+    const end = toolEnd(await decide(service.client, await cardOf(service.client, threadId), 'approve'));
+    const [row] = await mailing.database.query<{ message_id: string }>(
+      'select message_id from outbox where to_address = $1 order by created_at desc limit 1',
+      [address],
+    );
+    return { messageId: row?.message_id ?? '', end };
+  }
+
+  const verified = async (email: string) =>
+    createLocalPerson(service.url).post('/api/v1/email-finder/verify', { email });
+  const comesBack = async (raw: string) =>
+    expect(await handIn(service.url, raw, { 'x-overture-client': 'test' })).toMatchObject({ status: 201 });
+  const newAddress = () => `${uniqueName('somebody')}@acme.example`;
+
+  it('a mailbox that a mail server has refused is invalid, for free', async () => {
+    const address = newAddress();
+    mailing.smtp.refuseRecipient(address, '550 5.1.1 There is no such mailbox');
+    expect((await write(address)).end).toMatchObject({ status: 'error', error: { code: 'MAIL_REFUSED' } });
+    expect(await verified(address)).toMatchObject({
+      cached: true,
+      credits_charged: 0,
+      result: { result: 'invalid', mailbox: 'refused', reasons: [{ code: 'MAILBOX_REFUSED' }] },
+    });
+  });
+
+  it('an address that answers is valid, for free; a mail that only names another one is no answer of it', async () => {
+    const [address, other] = [newAddress(), newAddress()];
+    const { messageId } = await write(address);
+    const { messageId: toOther } = await write(other);
+    await comesBack(humanReply(messageId, { from: `Maria <${address.toUpperCase()}>` }));
+    await comesBack(humanReply(toOther, { from: 'A colleague <colleague@acme.example>' }));
+    expect(await verified(address)).toMatchObject({
+      cached: true,
+      credits_charged: 0,
+      result: { result: 'valid', mailbox: 'confirmed', reasons: [{ code: 'ANSWERED' }] },
+    });
+    expect(await verified(other)).toMatchObject({ result: { result: 'valid', mailbox: 'unconfirmed' } });
+  });
+
+  it.each([
+    ['5.1.1', 'failed', { cached: true, result: { result: 'invalid', mailbox: 'refused' } }],
+    ['5.7.1', 'failed', { cached: false, result: { result: 'risky', mailbox: 'unconfirmed' } }],
+    ['4.4.1', 'delayed', { cached: false, result: { result: 'valid', mailbox: 'unconfirmed' } }],
+  ])(
+    'a report of a mail that did not arrive (%s, %s) counts as what it says',
+    async (status, action, expected) => {
+      const address = newAddress();
+      const { messageId } = await write(address);
+      await comesBack(postfixBounce({ to: address, messageId, status, action }));
+      expect(await verified(address)).toMatchObject(expected);
+    },
+  );
+
+  it('the last word counts', async () => {
+    const address = newAddress();
+    const { messageId } = await write(address);
+    await comesBack(humanReply(messageId, { from: address }));
+    await comesBack(postfixBounce({ to: address, messageId, status: '5.1.1' }));
+    expect(await verified(address)).toMatchObject({ result: { result: 'invalid' } });
+    await comesBack(humanReply(messageId, { from: address }));
+    // A hard bounce has put it on the do-not-contact list, and an answer does not take it off again.
+    expect(await verified(address)).toMatchObject({
+      result: {
+        result: 'risky',
+        mailbox: 'confirmed',
+        reasons: [{ code: 'SUPPRESSED' }, { code: 'ANSWERED' }],
+      },
+    });
   });
 });

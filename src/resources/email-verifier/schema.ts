@@ -10,8 +10,8 @@ import { emailAddress } from '../suppression/schema.ts';
 export const verdictName = z.enum(['valid', 'risky', 'invalid', 'unknown']);
 export type VerdictName = z.output<typeof verdictName>;
 
-/** Whether the mailbox itself is known, which the domain's records cannot tell. */
-export const mailboxState = z.enum(['unconfirmed', 'refused']);
+/** Whether the mailbox itself is known, which the domain's records cannot tell: a mail came from it, or one to it was refused. */
+export const mailboxState = z.enum(['confirmed', 'unconfirmed', 'refused']);
 
 export const reason = z.object({ code: z.string(), message: z.string() });
 export type Reason = z.output<typeof reason>;
