@@ -47,8 +47,9 @@ export async function readDeliveryReport(attachments: readonly Attachment[]): Pr
     if (recipient !== null) recipients.push(recipient);
   }
   const returned = attachments.find((part) => RETURNED.test(part.mimeType));
-  const original =
-    returned === undefined ? null : await PostalMime.parse(`${textOf(returned).trim()}\n\n`, PARSE_LIMITS);
+  // Only its header: what else it holds is not looked at.
+  const [header = ''] = returned === undefined ? [] : textOf(returned).trim().split('\n\n', 1);
+  const original = header === '' ? null : await PostalMime.parse(`${header}\n\n`, PARSE_LIMITS);
   return { bounce: worstOf(recipients), originalId: original?.messageId ?? null };
 }
 

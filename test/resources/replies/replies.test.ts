@@ -453,6 +453,29 @@ describe('a hostile mail', () => {
     expect(await suppressed()).toEqual([]);
   });
 
+  it.each([
+    ['<a href='],
+    ['<a href="x" '],
+    ['<a<a href=x '],
+    ['<li '],
+    ['<!--'],
+    ['<script>'],
+    ['</p'],
+    ['&#x'],
+    ['\u00a0\u000b'],
+    ['<a href=x>y</a> '],
+  ])('is read in a time that grows with its length only, as HTML of “%s” again and again', async (piece) => {
+    const hostile = piece.repeat(600_000 / piece.length);
+    for (const end of ['', '>']) {
+      const headers = ['MIME-Version: 1.0', 'Content-Type: multipart/mixed; boundary=b'];
+      const html = `--b\nContent-Type: text/html; charset=utf-8\n\n<p>First</p>${hostile}${end}\n`;
+      const body = `--b\nContent-Type: text/plain\n\nHello\n${html}--b--`;
+      const { status, reply } = await hand(rawMail({ headers, body }));
+      expect(status).toBe(201);
+      expect(reply.text).toMatch(/^Hello\s+First/);
+    }
+  });
+
   it('is refused where it is too large, whether it says so or not', async () => {
     const large = Buffer.alloc(MAIL_LIMIT + 1, 'x');
     expect(await hand(large)).toMatchObject({ status: 413 });
