@@ -263,6 +263,7 @@ export async function createApp({
     cursors,
     senders: senderProfiles,
     sandbox: mailer.sandbox,
+    signedFor: config.dkim?.domain ?? null,
     links,
     newId,
     now,

@@ -7,7 +7,9 @@ import { createMemory } from './state/memory.ts';
 import { createPage, type PageModel } from './state/page.ts';
 import { threadPath } from './state/router.ts';
 import { App } from './view/App.tsx';
+import { Asked } from './view/approval/Asked.tsx';
 import { LaunchEnd } from './view/approval/LaunchEnd.tsx';
+import { Recipients } from './view/approval/Recipients.tsx';
 import { TestMail } from './view/approval/TestMail.tsx';
 import { type Notifications, SurroundingsContext } from './view/model.tsx';
 
@@ -30,7 +32,12 @@ function start(): void {
   if (holder === null) return;
   createRoot(holder).render(
     <SurroundingsContext.Provider
-      value={{ model, kind: 'page', notifications: notificationsOf(), extras: { LaunchEnd, TestMail } }}
+      value={{
+        model,
+        kind: 'page',
+        notifications: notificationsOf(),
+        extras: { Asked, LaunchEnd, Recipients, TestMail },
+      }}
     >
       <App />
     </SurroundingsContext.Provider>,

@@ -49,6 +49,7 @@ export interface Approval {
   kind: 'proposal' | 'outcome';
   title: string;
   reason: string;
+  asked_for?: { user_id: string; email: string | null; kind: string };
   args: Record<string, unknown>;
   args_hash: string;
   args_schema: Record<string, unknown>;

@@ -159,6 +159,7 @@ export function createGate(needs: GateNeeds) {
         reason,
         createdAt,
         ttlHours: approvalTtlHours,
+        caller: run.turn.caller,
       });
       return { ...frozen, card, refusal: null };
     } catch (error) {
@@ -299,6 +300,7 @@ export function createGate(needs: GateNeeds) {
       reason: 'What you approved has changed since it was shown to you.',
       createdAt: new Date(now()),
       ttlHours: approvalTtlHours,
+      caller: run.turn.caller,
     });
   }
 

@@ -153,6 +153,8 @@ export interface CardNeeds {
   reason: string;
   createdAt: Date;
   ttlHours: number;
+  /** Whose turn it is. */
+  caller: Caller;
 }
 
 /** What a card shows of a proposal. */
@@ -163,6 +165,7 @@ export function shownOf(proposal: Proposal) {
 
 /** The card that asks for a decision on this proposal. */
 export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs: CardNeeds): Approval {
+  const { caller } = needs;
   return {
     approval_id: needs.approvalId,
     thread_id: needs.threadId,
@@ -171,6 +174,7 @@ export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs
     tool: tool.name,
     kind: 'proposal',
     reason: needs.reason,
+    asked_for: { user_id: caller.userId, email: caller.email, kind: caller.kind },
     args_hash: argsHash,
     args_schema: schemaOf(tool),
     ...shownOf(proposal),
@@ -186,7 +190,7 @@ const OUTCOME_DECISIONS: Decision[] = ['mark_done', 'mark_failed', 'retry'];
 /** The card that asks what really happened to an effect whose fate is unknown. */
 export function makeOutcomeCard(
   card: Approval,
-  needs: Omit<CardNeeds, 'threadId' | 'turnId' | 'toolCallId'>,
+  needs: Omit<CardNeeds, 'threadId' | 'turnId' | 'toolCallId' | 'caller'>,
 ): Approval {
   return {
     ...card,
@@ -203,29 +207,41 @@ export function makeOutcomeCard(
   };
 }
 
-/** The same card for other arguments, as an edit shows it before it is decided. */
+/** The same card for other arguments, as an edit shows it before it is decided; and everybody whom a card is about. */
 export function createProposer({ toolBox }: { toolBox: ToolBox }) {
+  async function proposeAnew(
+    caller: Caller,
+    card: Approval,
+    args: Record<string, unknown>,
+    tainted: boolean,
+  ): Promise<{ proposal: Proposal; argsHash: string }> {
+    const tool = toolBox.get(card.tool);
+    if (tool === undefined || tool.effect === 'none') {
+      throw new ServiceError(
+        'STALE_PROPOSAL',
+        'The tool of this approval does not exist any more. Reject it and ask again.',
+      );
+    }
+    const context = {
+      caller,
+      turnId: card.turn_id,
+      toolCallId: card.tool_call_id,
+      tainted,
+      signal: AbortSignal.timeout(10_000),
+    };
+    const proposal = await proposeCall(tool, context, args);
+    return { proposal, argsHash: hashProposal(caller.workspaceId, tool, proposal) };
+  }
+
   return {
     async propose(caller: Caller, card: Approval, args: Record<string, unknown>, tainted: boolean) {
-      const tool = toolBox.get(card.tool);
-      if (tool === undefined || tool.effect === 'none') {
-        throw new ServiceError(
-          'STALE_PROPOSAL',
-          'The tool of this approval does not exist any more. Reject it and ask again.',
-        );
-      }
-      const proposal = await proposeCall(
-        tool,
-        {
-          caller,
-          turnId: card.turn_id,
-          toolCallId: card.tool_call_id,
-          tainted,
-          signal: AbortSignal.timeout(10_000),
-        },
-        args,
-      );
-      return { ...shownOf(proposal), args_hash: hashProposal(caller.workspaceId, tool, proposal) };
+      const { proposal, argsHash } = await proposeAnew(caller, card, args, tainted);
+      return { ...shownOf(proposal), args_hash: argsHash };
+    },
+
+    async recipients(caller: Caller, card: Approval, tainted: boolean) {
+      const { proposal, argsHash } = await proposeAnew(caller, card, card.args, tainted);
+      return { args_hash: argsHash, recipients: proposal.recipients?.() ?? [] };
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The words of the journal: every event a conversation can tell, and the parts a message is made of (design.md §4, §5). */
 
 import type { ErrorFact } from '../errors.ts';
+import type { PrincipalKind } from './caller.ts';
 
 export type TurnStatus = 'running' | 'awaiting_approval' | 'completed' | 'failed' | 'cancelled';
 export type RunKind = 'message' | 'resume' | 'recovery';
@@ -53,6 +54,8 @@ export interface Approval {
   title: string;
   /** Why a person is asked. */
   reason: string;
+  /** Whose turn asks; absent from cards of versions before 0.3. */
+  asked_for?: { user_id: string; email: string | null; kind: PrincipalKind };
   args: Record<string, unknown>;
   /** SHA-256 (hex) over the canonical manifest: tool, arguments and everything they stand for. */
   args_hash: string;

@@ -7,7 +7,7 @@ import { statusOf } from '../resources/campaigns/rows.ts';
 import { isPastDraft } from '../resources/campaigns/status.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import { visibleText } from '../resources/leads/visible-text.ts';
-import { campaignCard } from './campaign-card.ts';
+import { campaignCard, recipientsOf } from './campaign-card.ts';
 import { type Proposal, type Tool, tool } from './tool.ts';
 
 export interface AddLeadsToCampaignNeeds {
@@ -47,10 +47,18 @@ export function createAddLeadsToCampaignTool({ database, launches, credits }: Ad
       const { campaign } = found;
       const title = `Add leads to the campaign "${campaign.name}"`;
       if ('prepared' in found) {
-        requireReady(found.prepared);
+        const { prepared } = found;
+        requireReady(prepared);
         const { available_credits: available } = await credits.balance(caller);
-        const card = campaignCard(found.prepared, { price: 0, available });
-        return { args, stands: found.prepared.stands, effectClass: 'send', credits: 0, title, ...card };
+        return {
+          args,
+          stands: prepared.stands,
+          effectClass: 'send',
+          credits: 0,
+          title,
+          ...campaignCard(prepared, { price: 0, available }),
+          recipients: () => recipientsOf(prepared),
+        };
       }
       const { emails, stands } = found.noted;
       const shown = emails.slice(0, LISTED).map((email) => visibleText(email));
@@ -70,6 +78,13 @@ export function createAddLeadsToCampaignTool({ database, launches, credits }: Ad
         ],
         warnings: [],
         preview: [],
+        recipients: () =>
+          emails.map((email) => ({
+            email: visibleText(email, 254),
+            name: null,
+            company: null,
+            left_out: null,
+          })),
         consequence: 'They get mails when somebody approves that the campaign is launched or goes on.',
       };
     },

@@ -1,12 +1,13 @@
 /** A launch, a resumption, or leads that join, as a person decides on them: facts, warnings, and the mails as they would leave. */
 
 import { shareOf, withLinkShown, writeLetter } from '../resources/campaigns/content.ts';
-import { type Prepared, told } from '../resources/campaigns/launch/prepare.ts';
+import { type Prepared, told, wordsFor } from '../resources/campaigns/launch/prepare.ts';
 import type { LeftOut, Ready } from '../resources/campaigns/launch/recipients.ts';
 import { isPersonal } from '../resources/campaigns/own-texts.ts';
 import { visibleText } from '../resources/leads/visible-text.ts';
 import { formatMailbox } from '../resources/outbox/mailer.ts';
 import type { Fact, Preview, Warning } from '../runtime/events.ts';
+import type { Recipient } from './tool.ts';
 
 /** Addresses that are listed of those who are left out. */
 const LISTED = 30;
@@ -78,6 +79,25 @@ export function campaignCard(
     ? `The mails to ${ready.length === 1 ? '1 person' : `${ready.length} people`} are kept in the outbox when their time comes. Nothing leaves this machine.`
     : `${people} ${mails} each. ${kind === 'launch' ? 'Until the first one leaves, the launch can be undone. ' : ''}What has left cannot be taken back; pausing holds the rest.`;
   return { facts, warnings, preview, consequence };
+}
+
+/** Everybody the act is about, those who are written to first. */
+export function recipientsOf({ ready, leftOut }: Prepared): Recipient[] {
+  const shown = (value: unknown) => (typeof value === 'string' ? visibleText(value) || null : null);
+  return [
+    ...ready.map((one) => ({
+      email: visibleText(one.email, 254),
+      name: shown(one.name),
+      company: shown(one.values.company),
+      left_out: null,
+    })),
+    ...leftOut.map((one) => ({
+      email: visibleText(one.email, 254),
+      name: null,
+      company: null,
+      left_out: wordsFor(one.reason),
+    })),
+  ];
 }
 
 /** "Mon, 2 Mar 2026, 09:00 (Europe/Berlin)". */

@@ -5,7 +5,7 @@ import type { Database } from '../db/database.ts';
 import { launchChanges } from '../resources/campaigns/changes.ts';
 import { type Launches, requireReady } from '../resources/campaigns/launch/launches.ts';
 import type { Credits } from '../resources/credits/credits.ts';
-import { campaignCard } from './campaign-card.ts';
+import { campaignCard, recipientsOf } from './campaign-card.ts';
 import { type Tool, tool } from './tool.ts';
 
 export interface LaunchCampaignNeeds {
@@ -63,6 +63,7 @@ function launchTool(
         credits: PRICE,
         title: about.title(prepared.campaign.name),
         ...campaignCard(prepared, { price: PRICE, available }),
+        recipients: () => recipientsOf(prepared),
       };
     },
 

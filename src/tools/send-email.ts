@@ -174,6 +174,14 @@ export function createSendEmailTool({
             fromFallsBack: from_email === null ? from.address : null,
             recentMails: await outbox.recentlyMailedWithin(tx, address, context),
           }),
+          recipients: () => [
+            {
+              email: visibleText(address, 254),
+              name: nameOf(lead),
+              company: lead?.company == null ? null : visibleText(lead.company, 200),
+              left_out: null,
+            },
+          ],
           preview: [{ from: sender, to: recipient, subject: args.subject, body: stands.text }],
           consequence: kept
             ? `One email to ${address} is kept in the outbox. Nothing leaves this machine.`

@@ -28,6 +28,15 @@ export interface ExecuteContext extends ProposeContext {
 /** What models used. */
 export type ModelUsage = Pick<Usage, 'input_tokens' | 'output_tokens' | 'model_calls'>;
 
+/** Somebody whom a proposal writes to, or whom it leaves out. */
+export interface Recipient {
+  email: string;
+  name: string | null;
+  company: string | null;
+  /** Why nothing goes there; null where something does. */
+  left_out: string | null;
+}
+
 /**
  * What one call would do, computed without doing it: the same input in the same state gives the same proposal.
  * `args` and `stands` are what is hashed and approved; the rest is shown.
@@ -45,6 +54,8 @@ export interface Proposal {
   warnings: Warning[];
   preview: Preview[];
   consequence: string;
+  /** Everybody it is about, those who are written to first; made only where somebody asks. */
+  recipients?(): Recipient[];
 }
 
 /** How an act outside our database ended. `unknown`: it may have happened. */

@@ -1,5 +1,7 @@
 /** What a card of the page does beyond deciding: a test to oneself, an undo, who is written to (research ui.md §4). */
 
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPerson, JWT_ENVIRONMENT } from '../support/people.ts';
@@ -7,6 +9,7 @@ import {
   agentMessages,
   cards,
   expectAccessible,
+  expectHittable,
   focused,
   mailCall,
   openBrowser,
@@ -200,6 +203,108 @@ describe('a launch that was approved', () => {
       .getByText(/^Launched: /)
       .waitFor();
     expect(await button.count()).toBe(0);
+    await site.close();
+  });
+});
+
+describe('a card that waits', () => {
+  it('says who asks for whom, leads to the message, and lists who gets it: searched, and as a file', async () => {
+    const site = await openSite();
+    const { page, troubles } = await openTab(browser);
+    const [campaign] = await site.database.query<{ id: string }>('select id from campaigns');
+    const call = { name: 'launch_campaign', args: { campaign_id: campaign?.id } };
+    site.script('Tell me much', Array.from({ length: 120 }, (_, line) => `Line ${line}.`).join('\n\n'));
+    site.script('Launch it', { toolCalls: [call] });
+    await page.goto(site.url);
+    await say(page, 'Tell me much');
+    await agentMessages(page).getByText('Line 119.').waitFor();
+    await say(page, 'Launch it');
+    const card = cards(page);
+    await card.getByText('The agent, for you').waitFor();
+    await card.getByText('Who gets it').click();
+    await card.getByText(/^20 of 60 shown\.$/).waitFor();
+    const rows = card.getByRole('table').locator('tbody tr');
+    expect(await rows.count()).toBe(20);
+    await shot(page, 'recipients');
+    await expectAccessible(page, 'the recipients of a launch');
+    await card.getByRole('searchbox', { name: 'Search the recipients' }).fill('do-not-contact');
+    await card.getByText(/^(\d+) of \1 shown\.$/).waitFor();
+    for (const text of await rows.allInnerTexts()) expect(text).toContain('on the do-not-contact list');
+    await card.getByRole('searchbox').fill('');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      card.getByRole('button', { name: 'Download CSV' }).click(),
+    ]);
+    const lines = readFileSync(await download.path(), 'utf8')
+      .trimEnd()
+      .split('\r\n');
+    expect(download.suggestedFilename()).toBe('recipients.csv');
+    expect(lines).toHaveLength(61);
+    expect(lines[0]).toBe('Address,Name,Company,Left out');
+    expect(lines[1]).toMatch(/^\S+@\S+,[^,]+,[^,]*,$/);
+
+    const link = card.getByRole('link', { name: 'See the message that led here' });
+    await link.click();
+    await page.waitForURL(/#turn-/);
+    const message = page.getByRole('article', { name: 'You' }).last();
+    await expect.poll(() => focused(page)).toMatch(/^article You/);
+    await expectHittable(message);
+    // The same from the inbox, and in a browser that never was here.
+    await page.getByRole('link', { name: /^Approvals/ }).click();
+    await link.click();
+    await expect.poll(() => focused(page)).toMatch(/^article You/);
+    await expectHittable(message);
+    const { page: cold } = await openTab(browser, { ...PHONE, ...DARK });
+    await cold.goto(page.url());
+    await expect.poll(() => focused(cold)).toMatch(/^article You/);
+    await expectHittable(cold.getByRole('article', { name: 'You' }).last());
+    await cards(cold).getByText('Who gets it').click();
+    await cards(cold)
+      .getByText(/^20 of 60 shown\.$/)
+      .waitFor();
+    await cards(cold).getByRole('searchbox').scrollIntoViewIfNeeded();
+    await shot(cold, 'recipients-phone-dark');
+    await expectAccessible(cold, 'the recipients of a launch, on a phone');
+    expect(troubles).toEqual([]);
+    await site.close();
+  });
+
+  it('says whose it is to somebody else of the workspace, and that its list has changed', async () => {
+    const site = await openSite({ environment: JWT_ENVIRONMENT });
+    const workspaceId = randomUUID();
+    const dana = await createPerson(site.url, { user: 'dana', workspaceId });
+    const erin = await createPerson(site.url, { user: 'erin', workspaceId });
+    const form = new FormData();
+    form.append(
+      'file',
+      new Blob(['email,first_name\nines@a.example,Ines\nlea@b.example,Lea\n']),
+      'people.csv',
+    );
+    const dataset = await dana.post('/api/v1/datasets/import', form);
+    await dana.post('/api/v1/sender-profiles/', {
+      profile_name: 'Dana',
+      sender_data: { from_name: 'Dana', from_email: 'dana@acme.example', postal_address: '1 Street, Town' },
+      is_default: true,
+    });
+    const variant = { label: 'A', weight: 100, type: 'TEMPLATE', subject: 'Hi', body: 'Hello' };
+    const campaign = await dana.post('/api/v1/campaigns/', {
+      name: 'Two',
+      dataset_id: dataset.dataset_id,
+      steps: [{ step: 1, delay_days: 0, variants: [variant] }],
+    });
+    const call = { name: 'launch_campaign', args: { campaign_id: campaign.campaign_id } };
+    site.script('Launch two', { toolCalls: [call] });
+    await dana.post('/api/v1/agent/chat', { message: 'Launch two' });
+    await dana.post('/api/v1/suppression/', { email: 'lea@b.example' });
+    const { page } = await openTab(browser);
+    await page.goto(`${site.url}/#token=${erin.token}`);
+    await page.getByRole('link', { name: /^Approvals/ }).click();
+    await cards(page).getByText('The agent, for dana@example.com').waitFor();
+    expect(await page.getByRole('link', { name: 'See the message that led here' }).count()).toBe(0);
+    await cards(page).getByText('Who gets it').click();
+    await cards(page).getByText('This has changed since the card was made.').waitFor();
+    await cards(page).getByText('on the do-not-contact list').waitFor();
+    await shot(page, 'recipients-changed');
     await site.close();
   });
 });

@@ -104,6 +104,7 @@ describe('“Launch the Q4 campaign”', () => {
       'FALLBACK_USED',
       'FALLBACK_USED',
       'LEADS_LEFT_OUT',
+      'NOT_SIGNED',
       'NO_UNSUBSCRIBE_LINE',
       'NO_UNSUBSCRIBE_LINE',
       'ROLE_ADDRESS',

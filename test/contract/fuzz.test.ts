@@ -190,6 +190,7 @@ describe('every route', () => {
     const card = recordOf(cards.interrupt);
     await succeed('listApprovals');
     await succeed('previewApprovalEdit', { body: { args: card.args } });
+    await succeed('listApprovalRecipients');
     await succeed('sendApprovalTestMail', { body: { args_hash: card.args_hash } });
     await succeed('decideApproval', { body: { decision: 'reject', args_hash: card.args_hash } });
     await succeed('agentChat', { body: { message: 'Hello' } });

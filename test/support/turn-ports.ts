@@ -63,6 +63,7 @@ const proposer: Proposer = {
     const { title, facts, warnings, preview, consequence } = card;
     return { args, args_hash: EDITED_HASH, title, facts, warnings, preview, consequence };
   },
+  recipients: async (_caller, card) => ({ args_hash: card.args_hash, recipients: [] }),
 };
 
 function callerOf(workspaceId: string): Caller {

@@ -1,4 +1,4 @@
-/** Where the page is: `/`, `/t/:id`, `/approvals`, with `#approval-:id` for one card. A widget keeps its place where its page's address is not touched. */
+/** Where the page is: `/`, `/t/:id`, `/approvals`, with `#approval-:id` for one card and `#turn-:id` for the message that began a turn. A widget keeps its place where its page's address is not touched. */
 
 import { createStore, type Soon, type Store } from './store.ts';
 
@@ -8,6 +8,8 @@ export interface RouteState {
   place: Place;
   /** The card that a link points at. */
   approvalId: string | null;
+  /** The turn whose message a link points at. */
+  turnId: string | null;
 }
 
 /** Where the place is kept: the address bar, or what stands in for it. */
@@ -39,13 +41,19 @@ export function createRouter({ browser, soon }: { browser: Browser; soon: Soon }
 export function readPath(path: string): RouteState {
   const [address = '/', anchor = ''] = path.split('#');
   const approvalId = /^approval-([\w-]+)$/.exec(anchor)?.[1] ?? null;
+  const turnId = /^turn-([\w-]+)$/.exec(anchor)?.[1] ?? null;
   const threadId = /^\/t\/([\w-]+)\/?$/.exec(address)?.[1];
-  if (threadId !== undefined) return { place: { at: 'chat', threadId }, approvalId };
-  if (/^\/approvals\/?$/.test(address)) return { place: { at: 'approvals' }, approvalId };
-  return { place: { at: 'chat', threadId: null }, approvalId: null };
+  if (threadId !== undefined) return { place: { at: 'chat', threadId }, approvalId, turnId };
+  if (/^\/approvals\/?$/.test(address)) return { place: { at: 'approvals' }, approvalId, turnId };
+  return { place: { at: 'chat', threadId: null }, approvalId: null, turnId: null };
 }
 
 /** The address of a conversation, or of one card in it. */
 export function threadPath(threadId: string, approvalId?: string): string {
   return `/t/${threadId}${approvalId === undefined ? '' : `#approval-${approvalId}`}`;
+}
+
+/** The address of the message that began a turn. */
+export function turnPath(threadId: string, turnId: string): string {
+  return `${threadPath(threadId)}#turn-${turnId}`;
 }

@@ -6,10 +6,12 @@ import { Announcer } from './Announcer.tsx';
 import { Chat } from './Chat.tsx';
 import { useKeptFocus } from './focus.ts';
 import { InboxPage } from './Inbox.tsx';
+import { ListButton } from './ListButton.tsx';
 import { useModel, useStore } from './model.tsx';
 import { Sidebar } from './Sidebar.tsx';
 import { SignIn } from './SignIn.tsx';
 import { ThreadMenu } from './ThreadMenu.tsx';
+import { showTurn } from './turn-link.ts';
 
 export function App() {
   const model = useModel();
@@ -22,6 +24,8 @@ export function App() {
   const page = useRef<HTMLDivElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   useKeptFocus(page);
+  const turnId = useStore(model.router.store, (state) => state.turnId);
+  useEffect(() => (turnId === null ? undefined : showTurn(turnId)), [turnId]);
 
   // On a phone the list lies over the page: Escape leaves it, and the focus goes where it came from.
   useEffect(() => {
@@ -56,7 +60,7 @@ export function App() {
           <Chat
             key={thread.serial}
             thread={thread}
-            openList={openList}
+            list={<ListButton open={openList} />}
             menu={<CurrentMenu thread={thread} />}
           />
         )}

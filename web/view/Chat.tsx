@@ -12,12 +12,12 @@ import { Welcome } from './Welcome.tsx';
 
 export interface ChatProps {
   thread: Thread;
-  /** What stands at the right of the title. */
+  /** What stands at the left and at the right of the title. */
+  list?: ReactNode;
   menu?: ReactNode;
-  openList(): void;
 }
 
-export function Chat({ thread, menu, openList }: ChatProps) {
+export function Chat({ thread, list, menu }: ChatProps) {
   const model = useModel();
   // Somebody else's page has a main part and a title of its own.
   const { kind } = useSurroundings();
@@ -69,14 +69,7 @@ export function Chat({ thread, menu, openList }: ChatProps) {
       onDrop={drop}
     >
       <header className="chat-head">
-        <button
-          type="button"
-          className="icon-button list-button"
-          aria-label="Conversations"
-          onClick={openList}
-        >
-          <Icon name="menu" />
-        </button>
+        {list}
         <Title title={title}>{title}</Title>
         {archived ? <span className="tag tag-quiet">Archived</span> : null}
         <Signs />

@@ -5,10 +5,13 @@ import type { Approval } from '../../src/client/events.ts';
 import { expiryOf, nextOf } from '../logic/card.ts';
 import { absolute, relative } from '../logic/days.ts';
 import { standing } from '../state/decisions.ts';
+import { threadPath } from '../state/router.ts';
 import { ApprovalCard } from './approval/ApprovalCard.tsx';
 import { StatusTag } from './approval/StatusTag.tsx';
 import { Banner, Signs } from './Banner.tsx';
 import { Icon } from './Icon.tsx';
+import { Link } from './Link.tsx';
+import { ListButton } from './ListButton.tsx';
 import { useModel, useNow, useStore } from './model.tsx';
 
 export function InboxPage({ openList }: { openList(): void }) {
@@ -38,14 +41,7 @@ export function InboxPage({ openList }: { openList(): void }) {
   return (
     <main className="chat inbox" data-focus="h1">
       <header className="chat-head">
-        <button
-          type="button"
-          className="icon-button list-button"
-          aria-label="Conversations"
-          onClick={openList}
-        >
-          <Icon name="menu" />
-        </button>
+        <ListButton open={openList} />
         <h1 tabIndex={-1}>Approvals</h1>
         <Signs />
       </header>
@@ -179,7 +175,16 @@ function Fold({ approval: told, open, gone = false }: { approval: Approval; open
           <Icon name="down" />
         </span>
       </summary>
-      <ApprovalCard approval={approval} call={undefined} next={nextOf(approval, all)} place="inbox" />
+      <ApprovalCard
+        approval={approval}
+        call={undefined}
+        next={nextOf(approval, all)}
+        aside={
+          <Link className="approval-link" href={threadPath(approval.thread_id, approval.approval_id)}>
+            Open conversation
+          </Link>
+        }
+      />
     </details>
   );
 }

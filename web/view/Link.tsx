@@ -1,7 +1,7 @@
-/** A link inside the page: a click changes the place, a middle click opens a tab as links do. */
+/** A link inside the page (never in a widget: its host's address is not ours to change or to offer): a click changes the place, a middle click opens a tab as links do. */
 
 import type { MouseEvent, ReactNode } from 'react';
-import { useModel, useSurroundings } from './model.tsx';
+import { useModel } from './model.tsx';
 
 export function Link({
   href,
@@ -17,17 +17,14 @@ export function Link({
   children: ReactNode;
 }) {
   const { router } = useModel();
-  const { kind } = useSurroundings();
   function go(event: MouseEvent): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
     router.go(href);
     onGo?.();
   }
-  // In a widget the address of the host page is not ours to change or to offer.
-  const address = kind === 'page' ? href : '#';
   return (
-    <a href={address} className={className} aria-current={current ? 'page' : undefined} onClick={go}>
+    <a href={href} className={className} aria-current={current ? 'page' : undefined} onClick={go}>
       {children}
     </a>
   );

@@ -1,11 +1,11 @@
 /** A button that opens a short menu; arrows, Escape and a click elsewhere work as people expect. */
 
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
-import { Icon, type IconName } from './Icon.tsx';
+import { Icon } from './Icon.tsx';
 
 export interface MenuItem {
   label: string;
-  icon: IconName;
+  icon: ReactNode;
   act(): void;
 }
 
@@ -78,7 +78,7 @@ export function Menu({
                 item.act();
               }}
             >
-              <Icon name={item.icon} />
+              {item.icon}
               {item.label}
             </button>
           ))}

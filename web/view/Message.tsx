@@ -16,7 +16,7 @@ import { ToolCard } from './ToolCard.tsx';
 
 export const UserMessage = memo(function UserMessage({ message }: { message: Message }) {
   return (
-    <article className="message user" aria-label="You">
+    <article id={`turn-${message.turn_id}`} tabIndex={-1} className="message user" aria-label="You">
       <div className="bubble">{message.content}</div>
       <ContextChips context={message.metadata.page_context} />
     </article>
@@ -185,7 +185,6 @@ function PartView({ part, calls, growing, progress, asked }: PartProps) {
           approval={part.approval}
           call={callOf(calls, part.approval)}
           next={nextOf(part.approval, approvalsIn(calls))}
-          place="thread"
         />
       );
     case 'file':

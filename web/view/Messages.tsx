@@ -59,11 +59,11 @@ export function Messages({
     if (element === null) return;
     const bring = (id: string) => {
       const card = cardOf(element, id);
-      const { approvalId: linked } = model.router.store.get();
+      const { approvalId: linked, turnId } = model.router.store.get();
       if (card === null || seen.current.has(id) || (id !== linked && !pendingIds.current.has(id))) return;
       seen.current.add(id);
       // A link to a card is followed wherever one reads; a card that comes by itself only moves who is at the end.
-      if (id !== linked && (linked !== null || !atEnd.current)) return;
+      if (id !== linked && (linked !== null || turnId !== null || !atEnd.current)) return;
       showTop(element, card);
       atEnd.current = isAtEnd(element);
       setAway(!atEnd.current);

@@ -8,6 +8,7 @@ import { threadPath } from '../state/router.ts';
 import { Icon, Mark } from './Icon.tsx';
 import { Link } from './Link.tsx';
 import { useModel, useNow, useStore, useSurroundings } from './model.tsx';
+import { PageIcon } from './PageIcon.tsx';
 import { ThreadMenu } from './ThreadMenu.tsx';
 
 export function Sidebar({ close }: { close(): void }) {
@@ -49,7 +50,7 @@ export function Sidebar({ close }: { close(): void }) {
         </Link>
         <label className="search">
           <span className="sr-only">Search conversations</span>
-          <Icon name="search" />
+          <PageIcon name="search" />
           <input
             type="search"
             placeholder="Search"
@@ -101,7 +102,7 @@ export function Sidebar({ close }: { close(): void }) {
           aria-pressed={list.archived}
           onClick={() => model.conversations.showArchived(!list.archived)}
         >
-          <Icon name={list.archived ? 'left' : 'archive'} />
+          {list.archived ? <Icon name="left" /> : <PageIcon name="archive" />}
           {list.archived ? 'Back to all' : 'Archived'}
         </button>
         <NotifyButton />
@@ -158,7 +159,7 @@ function NotifyButton() {
         setState(notifications.state());
       }}
     >
-      <Icon name="bell" />
+      <PageIcon name="bell" />
       Notify me of approvals
     </button>
   );

@@ -73,7 +73,7 @@ export function Widget({
             </button>
           </header>
           <div className="panel-body" inert={closed}>
-            <Chat key={thread.serial} thread={thread} openList={() => {}} />
+            <Chat key={thread.serial} thread={thread} />
           </div>
           {closed ? <SignIn /> : null}
           <Announcer />

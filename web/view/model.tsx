@@ -26,7 +26,9 @@ export interface Surroundings {
 
 export interface CardExtras {
   TestMail: ComponentType<TestMailProps>;
+  Asked: ComponentType<{ approval: Approval }>;
   LaunchEnd: ComponentType<{ approval: Approval }>;
+  Recipients: ComponentType<{ approval: Approval }>;
 }
 
 export interface Notifications {

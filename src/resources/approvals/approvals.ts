@@ -1,6 +1,7 @@
 /** Deeds of approvals: read a card, preview an edit, record a decision once, expire what nobody decided. */
 
 import type pg from 'pg';
+import type { z } from 'zod';
 import {
   type Queryable,
   retryDeadlocks,
@@ -19,7 +20,7 @@ import { closeWaiting } from '../turns/close.ts';
 import { type ChatKey, keepBegun } from '../turns/keys.ts';
 import { insertEvents, type LeaseNeeds, leaseTurn, toStored } from '../turns/lease.ts';
 import { toJson } from '../turns/rows.ts';
-import type { NamedDecision, Resume } from './schema.ts';
+import type { approvalRecipients, NamedDecision, Resume } from './schema.ts';
 
 /** A card for changed arguments, computed as the first one was. Supplied by the tool gate. */
 export interface Proposer {
@@ -32,6 +33,8 @@ export interface Proposer {
   ): Promise<
     Pick<Approval, 'args' | 'args_hash' | 'title' | 'facts' | 'warnings' | 'preview' | 'consequence'>
   >;
+  /** Everybody whom the card is about, as it would be done now; throws as `propose` does. */
+  recipients(caller: Caller, card: Approval, tainted: boolean): Promise<z.output<typeof approvalRecipients>>;
 }
 
 export interface ApprovalNeeds extends LeaseNeeds {
@@ -344,6 +347,18 @@ export function createApprovals(needs: ApprovalNeeds) {
       const approval = { ...toApproval(row), ...edit };
       if (approval.args_hash !== shown.args_hash) throw changed();
       return { approval, sandbox: turn.caller.sandbox };
+    },
+
+    /** Everybody whom a card that waits is about, for those who may decide it. */
+    async recipients(
+      caller: Caller,
+      threadId: string,
+      approvalId: string,
+    ): Promise<z.output<typeof approvalRecipients>> {
+      requireDecider(caller);
+      const { row, turn } = await load(caller, threadId, approvalId, false);
+      refuseDecided(row);
+      return proposer.recipients(turn.caller, row.card, turn.tainted);
     },
 
     /** One card; throws `NOT_FOUND`. */

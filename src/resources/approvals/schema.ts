@@ -1,6 +1,7 @@
 /** What is said of approvals, and the ways in which a decision may be spelled. */
 
 import { z } from 'zod';
+import { PRINCIPAL_KINDS } from '../../runtime/caller.ts';
 import { DECISIONS } from '../../runtime/events.ts';
 import { isStorableJson, text } from '../text.ts';
 
@@ -48,6 +49,20 @@ export const inboxQuery = z.object({
   cursor: z.string().max(500).optional(),
 });
 
+/** Everybody whom a card that waits is about, as it would be done now; the hash tells whether that is what the card shows. */
+export const approvalRecipients = z.object({
+  args_hash: z.string(),
+  recipients: z.array(
+    z.object({
+      email: z.string(),
+      name: z.string().nullable(),
+      company: z.string().nullable(),
+      /** Why nothing goes there; null where something does. */
+      left_out: z.string().nullable(),
+    }),
+  ),
+});
+
 /** A card on the wire; its parts are the runtime's `Approval`. */
 export const approvalShape = z.looseObject({
   approval_id: z.uuid(),
@@ -58,6 +73,10 @@ export const approvalShape = z.looseObject({
   kind: z.enum(['proposal', 'outcome']),
   title: z.string(),
   reason: z.string(),
+  /** Whose turn asks; absent from cards of versions before 0.3. */
+  asked_for: z
+    .object({ user_id: z.string(), email: z.string().nullable(), kind: z.enum(PRINCIPAL_KINDS) })
+    .optional(),
   args: z.record(z.string(), z.unknown()),
   args_hash: z.string(),
   args_schema: z.record(z.string(), z.unknown()),

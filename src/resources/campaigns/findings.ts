@@ -72,6 +72,25 @@ export function contentFindings(content: Content): Finding[] {
   return findings;
 }
 
+/**
+ * What this service itself knows of its signature (RFC 6376): whether it signs, and whether for the sender's own domain,
+ * which is what DMARC aligns by (RFC 7489 §3.1.1, relaxed). What DNS says of SPF and DMARC is not asked.
+ */
+export function signatureFindings(content: Content, signedFor: string | null): Finding[] {
+  if (signedFor === null) {
+    const message =
+      'Mails are not signed here (DKIM_KEY is not set): unless the mail server signs them, many will be taken for spam.';
+    return [{ code: 'NOT_SIGNED', message, level: 'low' }];
+  }
+  const domain = signedFor.toLowerCase();
+  return content.senders.flatMap(({ address }): Finding[] => {
+    const own = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    if (own === domain || own.endsWith(`.${domain}`) || domain.endsWith(`.${own}`)) return [];
+    const message = `Mails of ${address} are signed for ${signedFor}, which is not its domain: where ${own} asks for DMARC, that signature does not count.`;
+    return [{ code: 'SIGNED_FOR_ANOTHER', message, level: 'medium' }];
+  });
+}
+
 /** Findings on what the schedule leaves room for. */
 export function ruleFindings(rule: SendRule, leads: number): Finding[] {
   if (rule.days.size === 0 || rule.windowEnd <= rule.windowStart) {

@@ -9,6 +9,7 @@ import { nativeFrame } from '../../wire/native.ts';
 import type { Approvals } from '../approvals/approvals.ts';
 import {
   approvalParams,
+  approvalRecipients,
   approvalShape,
   decisionBody,
   inboxQuery,
@@ -150,6 +151,21 @@ export function createChatRoutes({ chat, approvals, testMails, watch, streams }:
       handle: async ({ caller, params, body }) => ({
         status: 200,
         body: await approvals.preview(caller, params.thread_id, params.approval_id, body.args),
+      }),
+    }),
+    route({
+      method: 'GET',
+      path: '/api/v1/agent/conversations/{thread_id}/approvals/{approval_id}/recipients',
+      operation: 'listApprovalRecipients',
+      tag: 'agent',
+      summary: 'Everybody whom a card that waits is about, whole: written to, or left out and why',
+      access: 'approvals:write',
+      params: approvalParams,
+      answers: { 200: approvalRecipients },
+      refusals: ['ALREADY_DECIDED', 'APPROVAL_EXPIRED'],
+      handle: async ({ caller, params }) => ({
+        status: 200,
+        body: await approvals.recipients(caller, params.thread_id, params.approval_id),
       }),
     }),
     route({

@@ -1,13 +1,11 @@
 /** The card on which a person decides, from its first picture to what came of it: it stays in its conversation for ever. */
 
-import { useEffect, useId, useLayoutEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useId, useLayoutEffect, useRef } from 'react';
 import type { Approval, ToolPart } from '../../../src/client/events.ts';
 import { expiryOf } from '../../logic/card.ts';
 import { absolute, relative } from '../../logic/days.ts';
 import { type DecisionState, standing } from '../../state/decisions.ts';
-import { threadPath } from '../../state/router.ts';
-import { Link } from '../Link.tsx';
-import { useModel, useNow, useStore } from '../model.tsx';
+import { useNow, useStore, useSurroundings } from '../model.tsx';
 import { CARD_SHOWN } from '../shown.ts';
 import { EndedCard } from './EndedCard.tsx';
 import { OpenCard } from './OpenCard.tsx';
@@ -19,11 +17,12 @@ export interface ApprovalCardProps {
   call: ToolPart | undefined;
   /** The kind of the card that was asked next for the same call. */
   next: Approval['kind'] | null;
-  place: 'thread' | 'inbox';
+  /** The way to its conversation, where it stands elsewhere. */
+  aside?: ReactNode;
 }
 
-export function ApprovalCard({ approval: told, call, next, place }: ApprovalCardProps) {
-  const model = useModel();
+export function ApprovalCard({ approval: told, call, next, aside }: ApprovalCardProps) {
+  const { model, extras } = useSurroundings();
   const decision = useStore(model.decisions.store, (state) => state.byId[told.approval_id]);
   const linked = useStore(model.router.store, (state) => state.approvalId === told.approval_id);
   const now = useNow(15_000);
@@ -31,6 +30,7 @@ export function ApprovalCard({ approval: told, call, next, place }: ApprovalCard
   const heading = useRef<HTMLHeadingElement>(null);
   const titleId = useId();
   const approval = settled(standing(told, decision), decision, now);
+  const away = aside !== undefined;
   const live = approval.status === 'pending';
 
   // A conversation brings a card to where it is read from its top, once it is there.
@@ -40,9 +40,9 @@ export function ApprovalCard({ approval: told, call, next, place }: ApprovalCard
 
   useEffect(() => {
     if (!linked) return;
-    if (place === 'inbox') card.current?.scrollIntoView({ block: 'start' });
+    if (away) card.current?.scrollIntoView({ block: 'start' });
     heading.current?.focus({ preventScroll: true });
-  }, [linked, place]);
+  }, [linked, away]);
 
   return (
     <section
@@ -56,15 +56,12 @@ export function ApprovalCard({ approval: told, call, next, place }: ApprovalCard
       <header className="approval-head">
         <StatusTag approval={approval} />
         {live ? <Expiry approval={approval} now={now} /> : null}
-        {place === 'inbox' ? (
-          <Link className="approval-link" href={threadPath(approval.thread_id, approval.approval_id)}>
-            Open conversation
-          </Link>
-        ) : null}
+        {aside}
       </header>
       <h2 id={titleId} ref={heading} tabIndex={-1}>
         <Title text={approval.title} />
       </h2>
+      {extras && <extras.Asked approval={approval} />}
       {live ? (
         <OpenCard key={approval.args_hash} approval={approval} />
       ) : (

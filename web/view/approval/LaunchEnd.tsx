@@ -23,7 +23,8 @@ interface Launch {
 const LOOK_MS = 5_000;
 
 export function LaunchEnd({ approval }: { approval: Approval }) {
-  const { client, inbox, session, announce } = useModel();
+  const { client, inbox, router, session, announce, send } = useModel();
+  const inThread = useStore(router.store, (state) => state.place.at === 'chat');
   const me = useStore(session.store, (state) => state.user?.userId);
   // It is read anew whenever something happened to cards of the workspace, an undo in another tab included.
   const beat = useStore(inbox.store, (state) => state.waiting);
@@ -80,8 +81,8 @@ export function LaunchEnd({ approval }: { approval: Approval }) {
           </span>
         </p>
       )}
-      {launch.undoable ? (
-        <p className="card-deed">
+      <p className="card-deed">
+        {launch.undoable ? (
           <button
             type="button"
             className="button small"
@@ -90,9 +91,18 @@ export function LaunchEnd({ approval }: { approval: Approval }) {
           >
             {working ? <span className="spinner" /> : <Icon name="restore" />} Undo the launch
           </button>
-          <span className="quiet">No mail of it has left yet.</span>
-        </p>
-      ) : null}
+        ) : null}
+        {inThread && at === null ? (
+          <button
+            type="button"
+            className="button small"
+            onClick={() => send(`How is ${nameOf(approval)} doing?`)}
+          >
+            <Icon name="chart" /> How is it doing?
+          </button>
+        ) : null}
+        {launch.undoable ? <span className="quiet">No mail of it has left yet.</span> : null}
+      </p>
       {fault === null ? null : (
         <p className="outcome outcome-bad" role="alert">
           <Icon name="warning" />
@@ -101,6 +111,11 @@ export function LaunchEnd({ approval }: { approval: Approval }) {
       )}
     </>
   );
+}
+
+/** `the campaign "Q4"`, as the title has it. */
+function nameOf({ title }: Approval): string {
+  return /the campaign ".+"/.exec(title)?.[0] ?? 'the campaign';
 }
 
 function pathOf({ args, executed_args }: Approval): string {

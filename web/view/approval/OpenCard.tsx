@@ -17,7 +17,7 @@ import { useEdit } from './useEdit.ts';
 
 export function OpenCard({ approval }: { approval: Approval }) {
   const { client, decisions } = useModel();
-  const TestMail = useSurroundings().extras?.TestMail;
+  const { extras } = useSurroundings();
   const edit = useEdit(approval, client);
   const [mode, setMode] = useState<Mode>('view');
   const state = useStore(decisions.store, (all) => all.byId[approval.approval_id]);
@@ -39,6 +39,7 @@ export function OpenCard({ approval }: { approval: Approval }) {
     <>
       <p className="approval-reason">{approval.reason}</p>
       <Facts facts={shown.facts} before={edit.preview === null ? null : approval.facts} />
+      {extras && <extras.Recipients approval={approval} />}
       <Checks warnings={shown.warnings} />
       {mode === 'edit' ? <Editor edit={edit} /> : null}
       <Previews
@@ -46,8 +47,8 @@ export function OpenCard({ approval }: { approval: Approval }) {
         caption={layOut(shown.facts).caption}
         checking={edit.phase === 'checking'}
         foot={(index) =>
-          TestMail && (
-            <TestMail
+          extras && (
+            <extras.TestMail
               key={`${shown.args_hash} ${index}`}
               approval={shown}
               args={edit.preview?.args}

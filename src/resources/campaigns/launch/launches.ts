@@ -45,6 +45,7 @@ export function createLaunches(needs: LaunchNeeds) {
     senders: needs.senders,
     sandbox: needs.sandbox,
     links: links.possible,
+    ...(needs.signedFor === undefined ? {} : { signedFor: needs.signedFor }),
   };
 
   /** What launching (or resuming) the caller's campaign would do. Throws `NOT_FOUND`, `CAMPAIGN_STATE`. */

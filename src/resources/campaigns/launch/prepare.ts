@@ -16,6 +16,7 @@ import {
   ownTextFindings,
   roleFindings,
   ruleFindings,
+  signatureFindings,
   toWarning,
   worstFirst,
 } from '../findings.ts';
@@ -32,6 +33,8 @@ export interface PrepareNeeds {
   sandbox: boolean;
   /** Whether mails can carry a link by which recipients unsubscribe (design.md §9: links need PUBLIC_URL). */
   links: boolean;
+  /** The domain that mails are signed for here (DKIM); null where they are not. Absent: nobody is told of it. */
+  signedFor?: string | null;
 }
 
 export interface Prepared {
@@ -76,6 +79,9 @@ export async function prepareWithin(
       message: 'Without PUBLIC_URL mails carry no link by which recipients can unsubscribe.',
       level: content.sandbox ? 'medium' : 'blocks',
     });
+  }
+  if (needs.signedFor !== undefined && !content.sandbox) {
+    findings.push(...signatureFindings(content, needs.signedFor));
   }
   const writable = !findings.some((finding) => finding.level === 'blocks');
   const fields = createFieldCount();
@@ -278,6 +284,11 @@ const REASONS: Record<LeftOutReason, string> = {
   no_text: 'without a text of their own',
   empty_text: 'with an empty text',
 };
+
+/** "on the do-not-contact list". */
+export function wordsFor(reason: LeftOutReason): string {
+  return REASONS[reason];
+}
 
 /** "2 on the do-not-contact list, 1 that another mail went or goes to". */
 export function told(counts: Partial<Record<LeftOutReason, number>>): string {
