@@ -17,8 +17,13 @@ export interface Flight {
 
 export type InFlight = ReturnType<typeof createInFlight>;
 
+/** Cancels of turns that are not held here that are remembered. */
+const REMEMBERED = 1_000;
+
 export function createInFlight() {
   const flights = new Map<string, Flight>();
+  /** Turns whose cancel came while they were on their way into this process, or that are held elsewhere; the oldest first. */
+  const cancelled = new Set<string>();
   const done = new Map<string, Promise<void>>();
 
   return {
@@ -48,7 +53,21 @@ export function createInFlight() {
       // A process that stood still past its lease may take a turn over from itself.
       flights.get(turn.turnId)?.lose();
       flights.set(turn.turnId, flight);
+      if (cancelled.delete(turn.turnId)) flight.cancel();
       return flight;
+    },
+
+    /**
+     * Aborts the turn's run if it is driven here. A run that is just beginning is aborted as it begins: its row may have
+     * been read before the cancel was recorded.
+     */
+    cancel(turnId: string): void {
+      const flight = flights.get(turnId);
+      flight?.cancel();
+      if (flight !== undefined) return;
+      cancelled.add(turnId);
+      const [oldest] = cancelled;
+      if (cancelled.size > REMEMBERED && oldest !== undefined) cancelled.delete(oldest);
     },
 
     remove(flight: Flight): void {

@@ -218,11 +218,9 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
     takeOver,
     refuseWhenDraining,
 
-    /** Aborts the turn's run if it is driven here; answers whether it is. */
-    cancelHere(turnId: string): boolean {
-      const flight = inFlight.get(turnId);
-      flight?.cancel();
-      return flight !== undefined;
+    /** Aborts the turn's run if it is driven here, or is about to be. */
+    cancelHere(turnId: string): void {
+      inFlight.cancel(turnId);
     },
 
     /** Somebody left facts for the turn's owner, or may have for the owner of any turn. */
@@ -240,7 +238,7 @@ export function createTurns({ store, journal, engine, inFlight, report }: TurnNe
         const flight = inFlight.get(turnId);
         if (flight?.turn.epoch === epoch) flight.lose();
       }
-      for (const turnId of cancel) inFlight.get(turnId)?.cancel();
+      for (const turnId of cancel) inFlight.cancel(turnId);
     },
 
     /** Takes no more turns, and resolves when those held here have reached a checkpoint and are released, or ended. */

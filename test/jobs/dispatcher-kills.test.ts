@@ -16,6 +16,7 @@ import {
   stepOf,
 } from '../support/campaign-stage.ts';
 import { createDyingPool, createLife, type Death } from '../support/dying-pool.ts';
+import { eventually } from '../support/mailing.ts';
 
 let stage: CampaignStage;
 const log = createLog({ level: 'error', secrets: [], write: () => undefined });
@@ -73,6 +74,18 @@ async function work(dispatcher: ReturnType<typeof dyingDispatcher>['dispatcher']
   }
 }
 
+/** Waits until the database has noticed the death: what was not committed is undone, and its locks are gone. */
+async function mourned(): Promise<void> {
+  await eventually(
+    () =>
+      stage.rows(
+        `select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+            and backend_type = 'client backend' and xact_start is not null`,
+      ),
+    (open) => open.length === 0,
+  );
+}
+
 async function launched(): Promise<string> {
   await stage.clear();
   await stage.addSender();
@@ -104,6 +117,7 @@ describe('a dispatcher whose process dies', () => {
       await work(dispatcher);
       // With concurrency there may be a statement less than in the run that was counted.
       if (!life.dead()) continue;
+      await mourned();
       const began = stage.mailer.sent.length;
       const atDeath = await stage.rows<{ status: string }>('select status from outbox where step = 1');
       stage.clock.set(stage.clock.now() + 2 * MINUTE);

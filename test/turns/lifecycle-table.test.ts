@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConversationDetail, JournalEvent } from '../../src/client/events.ts';
 import type { createApprovals } from '../../src/resources/approvals/approvals.ts';
+import type { createTurnStore } from '../../src/resources/turns/turn-store.ts';
 import {
   cardOf,
   cardsOf,
@@ -17,6 +18,7 @@ import {
   toldSoFar,
 } from '../support/mailing.ts';
 import type { ServiceHere } from '../support/service.ts';
+import { openStream } from '../support/sse.ts';
 import { gate } from '../support/stage.ts';
 
 let mailing: Mailing;
@@ -313,6 +315,53 @@ describe('while an effect is under way', () => {
     // Nobody asked the model after that.
     expect(mailing.talk.requests('sending, a cancel')).toHaveLength(1);
     mailing.smtp.treat(() => 'take');
+  });
+});
+
+describe('when a cancel comes between a turn’s acceptance and its run', () => {
+  /** A process whose turns begin to run only when they may. */
+  async function slowToBegin() {
+    const kept = gate();
+    const go = gate();
+    const slow = await mailing.start({
+      wrap(name, port) {
+        if (name !== 'turns') return port;
+        const turns = port as ReturnType<typeof createTurnStore>;
+        const accept: typeof turns.accept = async (request) => {
+          const accepted = await turns.accept(request);
+          kept.open();
+          await go.promise;
+          return accepted;
+        };
+        return { ...port, accept };
+      },
+    });
+    return { slow, kept, go };
+  }
+
+  it.each(['the same process', 'another process'])('asked of %s, nothing is run', async (where) => {
+    const { slow, kept, go } = await slowToBegin();
+    const words = `cancelled early, by ${where}`;
+    mailing.talk.plan(words, ['Too late.']);
+    const { thread_id: threadId } = await slow.client.request<{ thread_id: string }>(
+      'POST',
+      '/api/v1/agent/conversations',
+      {},
+    );
+    const watch = await openStream(`${slow.url}/api/v1/agent/stream`);
+    const sent = say(slow.client, words, { thread_id: threadId });
+    await kept.promise;
+    const asked = where === 'the same process' ? slow : service;
+    expect(await asked.client.cancel(threadId)).toMatchObject({ status: 'cancelling' });
+    // What is told of later has been heard of later: the process that runs the turn knows of the cancel now.
+    await service.client.request('PATCH', `/api/v1/agent/conversations/${threadId}`, {
+      title: `renamed: ${where}`,
+    });
+    await watch.frame(({ data }) => data.join('').includes(`renamed: ${where}`));
+    watch.close();
+    go.open();
+    expect(endOf((await sent).events)).toBe('cancelled');
+    expect(mailing.talk.requests(words)).toHaveLength(0);
   });
 });
 
