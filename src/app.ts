@@ -332,6 +332,7 @@ export async function createApp({
   // Tools and their gate.
   const tools = createTools({
     database,
+    leaseSeconds: config.leaseSeconds,
     datasets,
     leads,
     senderProfiles,

@@ -1,6 +1,7 @@
 /** The tool that writes the leads of a campaign texts of their own, before its launch; each is paid for when it is there. */
 
 import { z } from 'zod';
+import { isDatabaseAway } from '../db/away.ts';
 import type { Database } from '../db/database.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 import type { CampaignTexts } from '../resources/campaigns/texts.ts';
@@ -90,6 +91,8 @@ export function createGenerateDraftsTool({ database, campaignTexts, credits }: G
         await campaignTexts.write(caller, { campaignId, batch, signal, spent, progress });
         return { state: 'done', providerRef: null };
       } catch (error) {
+        // It goes on where it was when the database is back.
+        if (isDatabaseAway(error)) throw error;
         return { state: 'failed', error: errorFact(error) };
       }
     },

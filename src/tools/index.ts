@@ -43,6 +43,8 @@ import { createVerifyEmailTool } from './verify-email.ts';
 
 export interface ToolNeeds {
   database: Database;
+  /** How long a step waits for a database that is away. */
+  leaseSeconds: number;
   datasets: Datasets;
   leads: Leads;
   senderProfiles: SenderProfiles;

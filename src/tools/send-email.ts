@@ -2,7 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { isDatabaseAway } from '../db/away.ts';
 import type { Database, WorkspaceTransaction } from '../db/database.ts';
+import { type Patience, whileDatabaseReturns } from '../db/pipeline.ts';
 import { errorFact, ServiceError } from '../errors.ts';
 import { fingerprint as leadFingerprint } from '../resources/leads/leads.ts';
 import type { Lead } from '../resources/leads/schema.ts';
@@ -27,7 +29,8 @@ export interface RecipientReader {
   hasAddressWithin(tx: WorkspaceTransaction, address: string): Promise<boolean>;
 }
 
-export interface SendEmailNeeds {
+/** While the database is away, the look before a mail leaves is repeated: what a person approved is no fault of the mail's. */
+export interface SendEmailNeeds extends Patience {
   database: Database;
   leads: RecipientReader;
   senders: SenderReader;
@@ -79,6 +82,7 @@ export function createSendEmailTool({
   suppression,
   outbox,
   mailer,
+  ...patience
 }: SendEmailNeeds): Tool {
   /** The address, and the lead it belongs to; free text only where nothing untrusted could have suggested it (design.md §6). */
   async function recipientWithin(
@@ -213,12 +217,15 @@ export function createSendEmailTool({
     async act(context) {
       let mail: OutboxMail | null;
       try {
-        mail = await database.within(context.caller.workspaceId, async (tx) => {
-          const recorded = await outbox.beginWithin(tx, context);
-          if (recorded?.status === 'sending') await refuseSuppressedWithin(tx, recorded.to);
-          return recorded;
-        });
+        mail = await whileDatabaseReturns(patience, () =>
+          database.within(context.caller.workspaceId, async (tx) => {
+            const recorded = await outbox.beginWithin(tx, context);
+            if (recorded?.status === 'sending') await refuseSuppressedWithin(tx, recorded.to);
+            return recorded;
+          }),
+        );
       } catch (error) {
+        if (isDatabaseAway(error)) throw error;
         return { state: 'failed', error: errorFact(error) };
       }
       if (mail?.status === 'sent') return { state: 'done', providerRef: null };

@@ -8,7 +8,7 @@ import type { Approval } from '../../src/client/events.ts';
 import { openDatabase } from '../support/database.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { insertLead, sendEmail, toldSoFar } from '../support/mailing.ts';
-import { type OwnCluster, startOwnCluster } from '../support/own-cluster.ts';
+import { OWN, type OwnCluster, startOwnCluster } from '../support/own-cluster.ts';
 import { again, PATIENCE_MS, until } from '../support/patience.ts';
 import { proves } from '../support/proves.ts';
 import { createScriptedModel, type ScriptedModel } from '../support/scripted-model.ts';
@@ -38,6 +38,8 @@ interface Scene {
   query: OwnCluster['query'];
   /** Whether the service is still there. */
   alive(): boolean;
+  /** The faults of its own that it logged. */
+  errors(): string[];
 }
 
 /** Declares the faults, each tried as often as the sizes say. */
@@ -76,6 +78,11 @@ export function provesDatabaseFaults(sizes: {
     smtp,
     query,
     alive: () => service.process.exitCode === null && service.process.signalCode === null,
+    errors: () =>
+      service
+        .logged()
+        .split('\n')
+        .filter((line) => line.includes('"level":50')),
   });
 
   proves(
@@ -84,6 +91,7 @@ export function provesDatabaseFaults(sizes: {
     sizes.restarts,
     async (tally) => {
       const cluster = await startOwnCluster();
+      tally.remark(OWN);
       const service = await startServiceProcess({ databaseUrl: cluster.url, environment: environment(10) });
       try {
         const scene = sceneOf(service, cluster.query);
@@ -295,6 +303,10 @@ async function judge(scene: Scene, { words, address, threadId, turnId }: Played)
     `select count(*)::int as retries from approvals where conversation_id = $1 and decision = 'retry'`,
     [threadId],
   );
-  claim(taken >= 1 && taken <= 1 + retries, `${taken} mails with ${retries} retries`);
+  const ends = events.filter(({ type }) => type === 'tool-end').map(({ data }) => JSON.stringify(data));
+  claim(
+    taken >= 1 && taken <= 1 + retries,
+    `${taken} mails with ${retries} retries; the calls ended ${ends.join()}; logged: ${scene.errors().at(-1)}`,
+  );
   return faults;
 }

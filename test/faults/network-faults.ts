@@ -11,7 +11,7 @@ import { ClientError } from '../../src/client/errors.ts';
 import { openDatabase } from '../support/database.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { endOf, lastAnswer, say, toldSoFar } from '../support/mailing.ts';
-import { startOwnCluster } from '../support/own-cluster.ts';
+import { OWN, startOwnCluster } from '../support/own-cluster.ts';
 import { again, until } from '../support/patience.ts';
 import { proves } from '../support/proves.ts';
 import { createScriptedModel } from '../support/scripted-model.ts';
@@ -133,6 +133,7 @@ export function provesLongNetworkFaults(): void {
     // Needs the right to mount; where that is missing this row fails and says so.
     await run('mount', ['-t', 'tmpfs', '-o', 'size=160m,mode=0755', 'tmpfs', folder]);
     const filler = path.join(folder, 'filler');
+    tally.remark(OWN);
     try {
       const cluster = await startOwnCluster({
         folder,

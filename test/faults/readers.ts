@@ -30,6 +30,9 @@ const KIB = 1024;
 const STALLED_BYTES = 1024 * KIB;
 const SLACK_BYTES = 128 * 1024 * KIB;
 const PIECES = 16;
+/** Words of a turn whose delay is measured, and their pace. */
+const PROBES = 50;
+const PROBE_MS = 20;
 /** Node looks every 30 s for connections on which nothing came for too long; it used to mind after 10 s. */
 const AHEAD_MS = 42_000;
 
@@ -119,6 +122,30 @@ export function provesReaders(sizes: ReaderSizes): void {
     }
   }
 
+  /** Milliseconds from a word of the model to its reader, for each of some turns' words; of a conversation of their own. */
+  async function delaysOf(turns: number): Promise<number[]> {
+    const threadId = await newThread();
+    const delays: number[] = [];
+    for (let turn = 0; turn < turns; turn += 1) {
+      const words = `how late ${crypto.randomUUID()}`;
+      const said: number[] = [];
+      const paced = Array.from({ length: PROBES }, (_, index) => [
+        wait(PROBE_MS * (index + 1)).then(() => {
+          said[index] = performance.now();
+        }),
+        `word${index} `,
+      ]).flat();
+      mailing.talk.plan(words, [() => ({ text: paced })]);
+      const sent = await one.client.send({ message: words, thread_id: threadId });
+      for await (const event of sent.events) {
+        if (event.type !== 'text-delta') continue;
+        for (const [, index] of event.data.delta.matchAll(/word(\d+) /g))
+          delays.push(performance.now() - (said[Number(index)] ?? 0));
+      }
+    }
+    return delays.sort((first, second) => first - second);
+  }
+
   async function readFrom(
     service: ServiceProcess,
     threadId: string,
@@ -172,6 +199,7 @@ export function provesReaders(sizes: ReaderSizes): void {
       const threadId = await newThread();
       // The same once without them, so that the process has grown to what turns take.
       await speakAtLength(await newThread());
+      const alone = await delaysOf(sizes.turns);
       const before = await residentBytes(one);
       const sockets: Socket[] = [];
       for (let count = 0; count < sizes.stalled; count += 1) sockets.push(stall(one, threadId, key));
@@ -187,7 +215,15 @@ export function provesReaders(sizes: ReaderSizes): void {
       );
       follower.close();
       const grown = (await residentBytes(one)) - before;
-      tally.remark(`${Math.round(grown / KIB / sizes.stalled)} KiB each`);
+      const beside = await delaysOf(sizes.turns);
+      const figures = [0.5, 0.99].map((share) =>
+        [beside, alone]
+          .map((delays) => (delays[Math.floor(delays.length * share)] ?? 0).toFixed(1))
+          .join(' against '),
+      );
+      tally.remark(
+        `${Math.round(grown / KIB / sizes.stalled)} KiB each (asked: 1,024); words of others come after ${figures[0]} ms without them, p99 ${figures[1]} (asked: 20 %)`,
+      );
       const faults =
         grown <= sizes.stalled * STALLED_BYTES + SLACK_BYTES
           ? []

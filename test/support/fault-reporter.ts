@@ -5,6 +5,10 @@ import type { Reporter, TestCase, TestModule } from 'vitest/node';
 const COLUMNS = ['promise', 'what', 'tried', 'held', 'seconds', 'beside it'] as const;
 type Line = Record<(typeof COLUMNS)[number], string>;
 
+/** Where the rows ran that do not say that they had a server of their own. */
+const DATABASE =
+  process.env.TEST_DATABASE_URL === undefined ? 'an embedded PostgreSQL' : "TEST_DATABASE_URL's PostgreSQL";
+
 /** Each test that `proves` declared becomes a row, and each suite named by a promise, in the order of the promises; any other test only where it failed. */
 export function createFaultReporter(): Reporter {
   return {
@@ -24,7 +28,7 @@ export function createFaultReporter(): Reporter {
         row(widths.map((width) => '-'.repeat(width))),
         ...lines.map((line) => row(COLUMNS.map((name) => line[name]))),
       ];
-      const text = ['', ...table, '', ...failuresOf(modules, tests)].join('\n');
+      const text = ['', `On ${DATABASE}:`, '', ...table, '', ...failuresOf(modules, tests)].join('\n');
       process.stdout.write(`${text}\n`);
     },
   };

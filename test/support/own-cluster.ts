@@ -3,6 +3,9 @@
 import pg from 'pg';
 import { startTestCluster, type TestCluster } from './cluster.ts';
 
+/** What a row says beside its count that runs on one. */
+export const OWN = 'on a server of its own';
+
 export interface OwnCluster extends TestCluster {
   /** Runs SQL as the superuser, on a connection of its own each time. */
   query<Row extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;

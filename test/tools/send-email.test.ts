@@ -93,7 +93,7 @@ function outside(tool: Tool): OutsideTool<never> {
   return tool;
 }
 
-function toolFor(mailer: Mailer): OutsideTool<never> {
+function toolFor(mailer: Mailer, database: Database = harness.database): OutsideTool<never> {
   const leads = {
     ...createLeads(harness),
     async hasAddressWithin(tx: WorkspaceTransaction, address: string) {
@@ -103,7 +103,9 @@ function toolFor(mailer: Mailer): OutsideTool<never> {
   };
   return outside(
     createSendEmailTool({
-      database: harness.database satisfies Database,
+      database,
+      leaseSeconds: 5,
+      now: () => Date.now(),
       leads,
       senders: createSenderProfiles({ ...harness, now: () => Date.now() }),
       suppression: createSuppression(harness),
@@ -338,6 +340,28 @@ describe('send_email carried out', () => {
       error: { code: 'RECIPIENT_SUPPRESSED' },
     });
     expect(received).toEqual([]);
+  });
+
+  it('looks again where the database is away for a moment before the mail leaves', async () => {
+    let away = 0;
+    const tool = toolFor(smtp, {
+      ...harness.database,
+      async within(workspaceId, work) {
+        const result = await harness.database.within(workspaceId, work);
+        // Committed, and its answer is lost.
+        if (away > 0) {
+          away -= 1;
+          throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+        }
+        return result;
+      },
+    });
+    const context = contextFor();
+    const proposal = await propose(tool, { lead_id: leadId, ...words }, context);
+    await within((tx) => tool.intendWithin(tx, context, proposal));
+    away = 2;
+    expect(await tool.act(context, proposal)).toMatchObject({ state: 'done' });
+    expect(received).toHaveLength(1);
   });
 
   it('sends the mail that was shown, once, and says so', async () => {
