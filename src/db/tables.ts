@@ -345,6 +345,7 @@ export interface OutboxTable {
   started_at: MaybeTimestamp;
   lease_until: MaybeTimestamp;
   attempt: Generated<number>;
+  test: Generated<boolean>;
 }
 
 export interface CampaignTable {
@@ -390,6 +391,8 @@ export interface CampaignLaunchTable {
   turn_id: string | null;
   tool_call_id: string | null;
   created_at: MadeAt;
+  undone_by: ColumnType<string | null, never, string | null>;
+  undone_at: MaybeTimestamp;
 }
 
 export interface CampaignLeadTable {

@@ -1,9 +1,9 @@
 /** Deeds of the outbox: one row a mail, recorded before it is sent and told afterwards how that ended. */
 
-import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../db/database.ts';
-import type { OutboxTable, Tables } from '../../db/tables.ts';
+import type { OutboxTable } from '../../db/tables.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Cursors } from '../../http/cursors.ts';
 import type { Caller } from '../../runtime/caller.ts';
@@ -144,7 +144,7 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
         .select((row) => row.fn.countAll<string>().as('count'))
         .where('created_at', '>', sql<Date>`now() - interval '1 minute'`)
         .where('address', '=', mail.to.toLowerCase())
-        .where(isTest)
+        .where('test', '=', true)
         .executeTakeFirstOrThrow();
       if (Number(count) >= TESTS_A_MINUTE) {
         throw new ServiceError(
@@ -167,6 +167,7 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
           to_address: mail.to,
           subject: mail.subject,
           body: mail.body,
+          test: true,
           message_id: testMessageId(id, parseMailbox(mail.from).address),
           status: mail.sandbox ? 'sandbox' : 'sending',
           lease_until: mail.sandbox
@@ -209,7 +210,7 @@ export function createOutbox({ database, cursors, newId }: OutboxNeeds) {
         .where('created_at', '>', sql<Date>`now() - interval '24 hours'`)
         .where(sql`lower(to_address)`, '=', address.toLowerCase())
         .where('status', '!=', 'failed')
-        .where((row) => row.not(isTest(row)))
+        .where('test', '=', false)
         .where((row) => row.not(row.and({ turn_id: call.turnId, tool_call_id: call.toolCallId })))
         .executeTakeFirstOrThrow();
       return Number(count);
@@ -224,16 +225,8 @@ function ofCall(tx: WorkspaceTransaction, { turnId, toolCallId }: MailCall) {
 /** Most tests that go to one address within a minute. */
 export const TESTS_A_MINUTE = 5;
 
-/** A test's Message-ID says that it is one; those of other mails are 32 hexadecimal digits, whatever a model calls them. */
-export const TEST_MARK = '<test-';
-
 function testMessageId(id: string, fromAddress: string): string {
-  return `${TEST_MARK}${id}@${fromAddress.slice(fromAddress.lastIndexOf('@') + 1)}>`;
-}
-
-/** Whether a row is a test: it counts as no mail to anybody. */
-function isTest(row: ExpressionBuilder<Tables, 'outbox'>) {
-  return row('message_id', 'like', `${TEST_MARK}%`);
+  return `<test-${id}@${fromAddress.slice(fromAddress.lastIndexOf('@') + 1)}>`;
 }
 
 function toMail(row: Selectable<OutboxTable>): OutboxMail {
@@ -246,7 +239,7 @@ function toMail(row: Selectable<OutboxTable>): OutboxMail {
     status: outboxMail.shape.status.parse(row.status),
     sandbox: row.status === 'sandbox',
     message_id: row.message_id,
-    test: row.message_id.startsWith(TEST_MARK),
+    test: row.test,
     lead_id: row.lead_id,
     turn_id: row.turn_id,
     error: outboxMail.shape.error.parse(row.error),

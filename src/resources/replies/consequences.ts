@@ -4,7 +4,6 @@ import { sql } from 'kysely';
 import type { WorkspaceTransaction } from '../../db/database.ts';
 import type { ErrorFact } from '../../errors.ts';
 import { REPLIED } from '../campaigns/delivery/delivery.ts';
-import { TEST_MARK } from '../outbox/outbox.ts';
 import type { InboundMail } from './inbound-mail.ts';
 
 /** The mail of ours that an inbound one is about. */
@@ -43,7 +42,7 @@ export async function findAnswered(
   const { rows } = await sql<AnsweredMail>`
     select ${columns} from outbox o left join campaigns c on c.id = o.campaign_id
      where o.address = any(${addresses}::text[]) and o.status in ('sandbox', 'sending', 'sent', 'unknown')
-       and o.message_id not like ${`${TEST_MARK}%`}
+       and not o.test
      order by coalesce(o.started_at, o.sent_at, o.created_at) desc, o.id desc limit 1`.execute(tx);
   return rows[0] ?? null;
 }

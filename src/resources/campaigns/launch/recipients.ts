@@ -2,7 +2,6 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import type { WorkspaceTransaction } from '../../../db/database.ts';
-import { TEST_MARK } from '../../outbox/outbox.ts';
 import { isEmail } from '../../uploads/email.ts';
 import {
   type Content,
@@ -238,7 +237,7 @@ async function writtenWithin(
   }>`
     select address, campaign_id, campaign_lead_id, (keep or status = 'sandbox') as kept from outbox
      where workspace_id = ${campaign.workspace_id}::uuid and address = any(${addresses}::text[]) and status <> 'failed'
-       and message_id not like ${`${TEST_MARK}%`}`.execute(tx);
+       and not test`.execute(tx);
   const written = new Map<string, { elsewhere: boolean; here: string[] }>();
   for (const row of rows) {
     const known = written.get(row.address) ?? { elsewhere: false, here: [] };

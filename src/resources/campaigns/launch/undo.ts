@@ -1,7 +1,6 @@
 /** Deeds that look at a campaign's launches and take one back for as long as no mail of it has begun to leave. */
 
 import { sql } from 'kysely';
-import { z } from 'zod';
 import type { Database, WorkspaceTransaction } from '../../../db/database.ts';
 import { ServiceError } from '../../../errors.ts';
 import { type Caller, principalOf } from '../../../runtime/caller.ts';
@@ -40,9 +39,9 @@ export function createLaunchHistory({ database, now }: UndoNeeds) {
           tool_call_id: row.tool_call_id,
           launched_by: row.principal,
           launched_at: row.created_at.toISOString(),
-          undoable: open && row === newest && row.undone === null,
-          undone_by: row.undone?.by ?? null,
-          undone_at: row.undone?.at ?? null,
+          undoable: open && row === newest && row.undone_by === null,
+          undone_by: row.undone_by,
+          undone_at: row.undone_at?.toISOString() ?? null,
         }));
       });
     },
@@ -79,14 +78,12 @@ export function createLaunchHistory({ database, now }: UndoNeeds) {
           })
           .where('id', '=', campaignId)
           .execute();
-        await noteWithin(tx, launchId, { by: principalOf(caller), at: new Date(at).toISOString() });
+        await noteWithin(tx, caller, launchId, at);
         return tellCampaign(tx, caller, campaignId);
       });
     },
   };
 }
-
-const undone = z.object({ by: z.string(), at: z.string() });
 
 interface LaunchRow {
   id: string;
@@ -95,26 +92,30 @@ interface LaunchRow {
   tool_call_id: string | null;
   principal: string;
   created_at: Date;
-  undone: z.output<typeof undone> | null;
+  undone_by: string | null;
+  undone_at: Date | null;
 }
 
 /** Newest first. */
 async function launchesWithin(tx: WorkspaceTransaction, campaignId: string): Promise<LaunchRow[]> {
   const { rows } = await sql<LaunchRow>`
-    select id, kind, turn_id, tool_call_id, principal, created_at, content->'undone' as undone from campaign_launches
+    select id, kind, turn_id, tool_call_id, principal, created_at, undone_by, undone_at from campaign_launches
      where campaign_id = ${campaignId}::uuid order by created_at desc, id desc`.execute(tx);
-  return rows.map((row) => ({ ...row, undone: row.undone === null ? null : undone.parse(row.undone) }));
+  return rows;
 }
 
 /** Kept with the launch, for ever: what was approved and what became of it stand together. */
 async function noteWithin(
   tx: WorkspaceTransaction,
+  caller: Caller,
   launchId: string,
-  note: z.output<typeof undone>,
+  at: number,
 ): Promise<void> {
-  await sql`
-    update campaign_launches set content = jsonb_set(content, '{undone}', ${JSON.stringify(note)}::jsonb)
-     where id = ${launchId}::uuid`.execute(tx);
+  await tx
+    .updateTable('campaign_launches')
+    .set({ undone_by: principalOf(caller), undone_at: instant(at) })
+    .where('id', '=', launchId)
+    .execute();
   // Whoever has its card open sees it at once.
   await sql`
     select pg_notify('overture', 'list ' || t.workspace_id || ' ' || t.conversation_id)
@@ -125,10 +126,10 @@ async function requireNewest(tx: WorkspaceTransaction, campaignId: string, launc
   const rows = await launchesWithin(tx, campaignId);
   const row = rows.find((one) => one.id === launchId);
   if (row === undefined) throw new ServiceError('NOT_FOUND', 'The campaign has no such launch.');
-  if (row.undone === null && row === rows.find((one) => one.kind === 'launch')) return;
+  if (row.undone_by === null && row === rows.find((one) => one.kind === 'launch')) return;
   throw new ServiceError(
     'CAMPAIGN_STATE',
-    row.undone === null
+    row.undone_by === null
       ? 'This is not the launch by which the campaign runs, so it cannot be undone. Read its launches again.'
       : 'This launch was undone already. The campaign runs by a later one.',
   );
