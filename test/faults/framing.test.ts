@@ -1,3 +1,3 @@
 import { provesFraming } from './framing.ts';
 
-provesFraming({ turns: 2 });
+provesFraming({ turns: 1 });

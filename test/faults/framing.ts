@@ -48,7 +48,7 @@ export function provesFraming({ turns }: { turns: number }): void {
     {
       name: 'native',
       async speak(_name, message) {
-        const page_context = { [message.slice(0, 20)]: message };
+        const page_context = { [message.slice(0, 20).toWellFormed()]: message };
         return post('/api/v1/agent/chat', { message, page_context, client_message_id: keptLine(message) });
       },
       again: (_name, threadId) => get(`/api/v1/agent/conversations/${threadId}/stream?after=0&until=idle`),
@@ -197,7 +197,8 @@ export function provesFraming({ turns }: { turns: number }): void {
         toolCalls: [
           { name: 'search_leads', args: { query: line } },
           { name: 'list_datasets', args: {} },
-          { name: words, args: { [words]: words } },
+          // A call without a name at all is refused, whatever else it holds.
+          { name: `${words}.`, args: { [words]: words } },
           { name: 'get_credit_balance', argsText: `{"x":"${words}` },
           {
             name: 'send_email',

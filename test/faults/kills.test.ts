@@ -47,6 +47,8 @@ const SAMPLE: Kill[] = [
 const BESIDE: Record<string, string> = {
   'approvals.get': 'reads a card for a door',
   'approvals.list': 'reads the inbox',
+  'approvals.asShown': 'reads a card for a test of its mail',
+  'approvals.recipients': 'reads who a launch goes to, for its card',
   'approvals.countPending': 'counts for the badge',
   'checkpoints.remove': "LangGraph's own; a settle removes them in its statement",
   'summaries.between': 'killed at in test/turns/summaries.test.ts, as it takes a long past',
