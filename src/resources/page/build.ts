@@ -24,14 +24,8 @@ export function pageFolder(root: string): string {
  */
 export async function ensurePage({ root, log }: PageBuildNeeds): Promise<void> {
   try {
-    const built = await newest([
-      path.join(pageFolder(root), 'index.html'),
-      path.join(pageFolder(root), 'embed.js'),
-    ]);
-    const sources = ['web', 'src/client', 'vite.config.ts', 'package-lock.json'].map((name) =>
-      path.join(root, name),
-    );
-    if (built >= (await newest(sources))) return;
+    const { built, fresh } = await stateOf(root);
+    if (fresh) return;
     const tool = findTool();
     if (tool === null) {
       if (built === 0) log.warn({}, 'the page is not built, and its build tool is not installed');
@@ -43,6 +37,18 @@ export async function ensurePage({ root, log }: PageBuildNeeds): Promise<void> {
   } catch (error) {
     log.warn({ err: error }, 'the page could not be built');
   }
+}
+
+/** When the page was built, 0 where it is not, and whether that is as new as its source. */
+async function stateOf(root: string): Promise<{ built: number; fresh: boolean }> {
+  const built = await newest([
+    path.join(pageFolder(root), 'index.html'),
+    path.join(pageFolder(root), 'embed.js'),
+  ]);
+  const sources = ['web', 'src/client', 'vite.config.ts', 'package-lock.json'].map((name) =>
+    path.join(root, name),
+  );
+  return { built, fresh: built >= (await newest(sources)) };
 }
 
 function findTool(): string | null {
@@ -69,9 +75,10 @@ async function build(root: string, tool: string): Promise<void> {
       );
     await run('--emptyOutDir');
     await run('--mode', 'embed');
+    // Where another process was first its build is as good as ours, and may be read at this moment.
+    if ((await stateOf(root)).fresh) return;
     const old = `${made}-old`;
     await rename(pageFolder(root), old).catch(() => {});
-    // Where another process was first there is a folder again, and it is as good as ours.
     await rename(made, pageFolder(root)).catch(() => {});
     await rm(old, { recursive: true, force: true });
   } finally {
