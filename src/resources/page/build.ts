@@ -95,8 +95,11 @@ async function newest(paths: readonly string[]): Promise<number> {
       if (place === 0) return 0;
       continue;
     }
-    latest = Math.max(latest, found.mtimeMs);
-    if (!found.isDirectory()) continue;
+    if (!found.isDirectory()) {
+      latest = Math.max(latest, found.mtimeMs);
+      continue;
+    }
+    // Not the folder's own time: putting the build in its place changes that.
     const names = await readdir(one);
     const inner = names.filter((name) => !name.startsWith('dist')).map((name) => path.join(one, name));
     if (inner.length > 0) latest = Math.max(latest, await newest(inner));
