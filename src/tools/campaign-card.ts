@@ -52,11 +52,11 @@ export function campaignCard(
     { label: 'Steps', value: steps.join('; ') },
     {
       label: 'Window',
-      value: `${campaign.sending_window_start.slice(0, 5)}–${campaign.sending_window_end.slice(0, 5)} ${zone}, ${campaign.send_days.join(' ')}`,
+      value: `${campaign.sending_window_start.slice(0, 5)}–${campaign.sending_window_end.slice(0, 5)} ${zone}, ${daysTold(campaign.send_days)}`,
     },
     {
       label: 'Daily cap',
-      value: `${campaign.daily_limit} mails a day and mailbox, at least ${campaign.min_interval_seconds} s apart`,
+      value: `${campaign.daily_limit} mails a day and mailbox, at least ${intervalTold(campaign.min_interval_seconds)} apart`,
     },
     ...(content.steps.some(isPersonal) ? [{ label: 'Texts', value: ownTexts(ready) }] : []),
     { label: 'Credits', value: `${credits.price} of ${credits.available} available` },
@@ -113,6 +113,28 @@ export function localTime(instant: string | null, timeZone: string): string {
     minute: '2-digit',
   }).format(new Date(instant));
   return `${text} (${timeZone})`;
+}
+
+const WEEK = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
+
+/** "Mon–Fri", "Mon, Wed, Fri": days that follow on one another are told as one. */
+export function daysTold(sendDays: readonly string[]): string {
+  const runs: string[][] = [];
+  let before = -2;
+  for (const [place, day] of WEEK.entries()) {
+    if (!sendDays.includes(day.toLowerCase())) continue;
+    if (place === before + 1) runs.at(-1)?.push(day);
+    else runs.push([day]);
+    before = place;
+  }
+  return runs.flatMap((days) => (days.length < 3 ? days : [`${days[0]}–${days.at(-1)}`])).join(', ');
+}
+
+/** "90 s", "5 min", "5 min 30 s". */
+export function intervalTold(seconds: number): string {
+  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+  if (minutes === 0 || seconds < 120) return `${seconds} s`;
+  return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
 }
 
 function ownTexts(ready: readonly Ready[]): string {

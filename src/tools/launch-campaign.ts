@@ -26,21 +26,26 @@ export function createLaunchCampaignTools(needs: LaunchCampaignNeeds): Tool[] {
       name: 'launch_campaign',
       description:
         'Launches a campaign that is a draft: its leads are enrolled and each mail gets its time. A person approves it before anything happens; the system asks them, so call this without asking first. Name, daily limit, start and texts can be changed with it.',
-      title: (name) => `Launch the campaign "${name}"`,
+      title: (name, people) => `Launch "${name}" to ${people}`,
     }),
     launchTool(needs, {
       kind: 'resume',
       name: 'resume_campaign',
       description:
         'Lets a paused campaign go on: what waits is written and planned anew. A person approves it first; the system asks them.',
-      title: (name) => `Go on with the campaign "${name}"`,
+      title: (name, people) => `Go on with "${name}" to ${people}`,
     }),
   ];
 }
 
 function launchTool(
   { database, launches, credits }: LaunchCampaignNeeds,
-  about: { kind: 'launch' | 'resume'; name: string; description: string; title(name: string): string },
+  about: {
+    kind: 'launch' | 'resume';
+    name: string;
+    description: string;
+    title(name: string, people: string): string;
+  },
 ): Tool {
   return tool<z.output<typeof schema>>({
     name: about.name,
@@ -56,12 +61,13 @@ function launchTool(
       );
       requireReady(prepared);
       const { available_credits: available } = await credits.balance(caller);
+      const { launchable_rows: leads } = prepared.report.summary;
       return {
         args,
         stands: prepared.stands,
         effectClass: 'launch',
         credits: PRICE,
-        title: about.title(prepared.campaign.name),
+        title: about.title(prepared.campaign.name, leads === 1 ? '1 lead' : `${leads} leads`),
         ...campaignCard(prepared, { price: PRICE, available }),
         recipients: () => recipientsOf(prepared),
       };

@@ -267,7 +267,7 @@ describe('a card of a launch', () => {
     await page.getByRole('button', { name: 'Launch a campaign' }).waitFor();
     await say(page, 'Launch it');
     const card = cards(page);
-    await card.getByRole('heading', { name: 'Launch the campaign "Q4 campaign"' }).waitFor();
+    await card.getByRole('heading', { name: 'Launch "Q4 campaign" to 58 leads' }).waitFor();
     await shot(page, 'launch');
     const fact = (label: string) =>
       card.locator('dl > div', { hasText: label }).first().locator('dd').innerText();

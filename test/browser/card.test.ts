@@ -163,7 +163,7 @@ describe('a launch that was approved', () => {
       expect(await button(tab).count()).toBe(0);
       await cards(tab).getByText('Approved', { exact: true }).waitFor();
     }
-    expect(await focused(page)).toMatch(/^h2 Launch the campaign/);
+    expect(await focused(page)).toMatch(/^h2 Launch "Q4 campaign" to 58 leads/);
     await page.reload();
     await cards(page).getByText(undone).waitFor();
     await shot(page, 'undone');

@@ -87,8 +87,8 @@ describe('“Launch the Q4 campaign”', () => {
     expect(last).toBe('2026-03-03T10:25:00.000Z');
     expect(factOf(card, 'Last first mail')).toBe('Tue, 3 Mar 2026, 10:25 (UTC)');
     expect(factOf(card, 'Steps')).toBe('1: at the start; 2: 3 days later');
-    expect(factOf(card, 'Window')).toBe('09:00–17:00 UTC, mon tue wed thu fri');
-    expect(factOf(card, 'Daily cap')).toBe('40 mails a day and mailbox, at least 300 s apart');
+    expect(factOf(card, 'Window')).toBe('09:00–17:00 UTC, Mon–Fri');
+    expect(factOf(card, 'Daily cap')).toBe('40 mails a day and mailbox, at least 5 min apart');
     expect(factOf(card, 'Sending')).toBe('by SMTP');
     expect(card.consequence).toContain(`${chosen.length} people get up to 2 mails each`);
   });

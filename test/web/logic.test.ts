@@ -25,7 +25,7 @@ function approvalOf(changes: Partial<Approval> = {}): Approval {
     tool_call_id: 'c1',
     tool: 'launch_campaign',
     kind: 'proposal',
-    title: 'Launch the campaign "Q4"',
+    title: 'Launch "Q4" to 2 leads',
     reason: '',
     args: {},
     args_hash: 'h',
