@@ -176,13 +176,24 @@ export function makeCard(tool: Tool, proposal: Proposal, argsHash: string, needs
     reason: needs.reason,
     asked_for: { user_id: caller.userId, email: caller.email, kind: caller.kind },
     args_hash: argsHash,
-    args_schema: schemaOf(tool),
+    args_schema: withDefaults(schemaOf(tool), proposal.assumed ?? {}),
     ...shownOf(proposal),
     allowed_decisions: ['approve', 'edit', 'reject'],
     status: 'pending',
     created_at: needs.createdAt.toISOString(),
     expires_at: new Date(needs.createdAt.getTime() + needs.ttlHours * 3_600_000).toISOString(),
   };
+}
+
+/** The schema with what holds where an argument is not given (JSON Schema, `default`). */
+function withDefaults(
+  schema: Record<string, unknown>,
+  assumed: Record<string, unknown>,
+): Record<string, unknown> {
+  const properties = Object.entries({ ...(schema.properties as Record<string, object>) }).map(
+    ([name, property]) => [name, name in assumed ? { ...property, default: assumed[name] } : property],
+  );
+  return { ...schema, properties: Object.fromEntries(properties) };
 }
 
 const OUTCOME_DECISIONS: Decision[] = ['mark_done', 'mark_failed', 'retry'];

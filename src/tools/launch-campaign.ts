@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { Database } from '../db/database.ts';
-import { launchChanges } from '../resources/campaigns/changes.ts';
+import { type LaunchChanges, launchChanges } from '../resources/campaigns/changes.ts';
 import { type Launches, requireReady } from '../resources/campaigns/launch/launches.ts';
 import type { Credits } from '../resources/credits/credits.ts';
 import { campaignCard, recipientsOf } from './campaign-card.ts';
@@ -38,6 +38,18 @@ export function createLaunchCampaignTools(needs: LaunchCampaignNeeds): Tool[] {
   ];
 }
 
+/** What the campaign has where nothing else is asked for. */
+function assumedOf(
+  campaign: { name: string; daily_limit: number; start_date: Date | null },
+  args: LaunchChanges,
+): Record<string, unknown> {
+  return {
+    ...(args.name === undefined ? { name: campaign.name } : {}),
+    ...(args.daily_limit === undefined ? { daily_limit: campaign.daily_limit } : {}),
+    ...(args.start_date === undefined ? { start_date: campaign.start_date?.toISOString() ?? null } : {}),
+  };
+}
+
 function launchTool(
   { database, launches, credits }: LaunchCampaignNeeds,
   about: {
@@ -64,6 +76,7 @@ function launchTool(
       const { launchable_rows: leads } = prepared.report.summary;
       return {
         args,
+        assumed: assumedOf(prepared.campaign, args),
         stands: prepared.stands,
         effectClass: 'launch',
         credits: PRICE,

@@ -44,6 +44,8 @@ export interface Recipient {
 export interface Proposal {
   /** The arguments, frozen: defaults filled, ids resolved. */
   args: Record<string, unknown>;
+  /** What holds for arguments that are not given, by their names: the card's schema tells it as their `default`. */
+  assumed?: Record<string, unknown>;
   /** Everything the arguments stand for: recipients, rendered texts, fingerprints of rows. Not presentation, not balances. */
   stands: Record<string, unknown>;
   effectClass: EffectClass;

@@ -284,11 +284,13 @@ describe('a card of a launch', () => {
 
     await card.getByRole('button', { name: 'Edit' }).click();
     const limit = card.getByLabel('Daily limit');
+    expect(await limit.getAttribute('placeholder')).toBe('40');
     await limit.fill('0');
     await card.getByText('At least 1.').waitFor();
     await limit.fill('25');
     await card.getByText('25 mails a day').waitFor();
-    await card.getByRole('region', { name: 'Your edits' }).getByText('25').waitFor();
+    const edits = card.getByRole('region', { name: 'Your edits' });
+    expect(await edits.locator('del, ins').allInnerTexts()).toEqual(['40', '25']);
     await shot(page, 'launch-edited');
     await card.getByRole('button', { name: 'Launch with edits' }).click();
     await card.getByText('You approved this with edits').waitFor();

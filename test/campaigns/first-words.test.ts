@@ -90,6 +90,14 @@ describe('“Launch the Q4 campaign”', () => {
     expect(factOf(card, 'Window')).toBe('09:00–17:00 UTC, Mon–Fri');
     expect(factOf(card, 'Daily cap')).toBe('40 mails a day and mailbox, at least 5 min apart');
     expect(factOf(card, 'Sending')).toBe('by SMTP');
+    // What may be edited says what it is now.
+    expect(card.args_schema).toMatchObject({
+      properties: {
+        name: { default: 'Q4 campaign' },
+        daily_limit: { default: 40 },
+        start_date: { default: null },
+      },
+    });
     expect(card.consequence).toContain(`${chosen.length} people get up to 2 mails each`);
   });
 

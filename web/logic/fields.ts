@@ -11,6 +11,8 @@ export interface Field {
   maximum?: number;
   maxLength?: number;
   whole: boolean;
+  /** What holds where it is not set. */
+  assumed: unknown;
   /** Ids, structures, and what was not set beside what was: edited only by who looks for them. */
   technical: boolean;
 }
@@ -67,6 +69,7 @@ function fieldOf(name: string, given: Schema, value: unknown, required: boolean)
     maximum: numberOf(schema.maximum),
     maxLength: length,
     whole: types.includes('integer'),
+    assumed: schema.default,
     technical: id || kind === 'json',
   };
 }
@@ -104,6 +107,11 @@ export function toInput(field: Field, value: unknown): string {
   return typeof value === 'string'
     ? value
     : JSON.stringify(value, null, field.kind === 'json' ? 2 : undefined);
+}
+
+/** What stands for a field that is not set. */
+export function unsetOf(field: Field): string {
+  return toInput(field, field.assumed) || 'not set';
 }
 
 /** What an input says as a value of the field's type; undefined for nothing. Throws a sentence where it is no such value. */

@@ -2,7 +2,7 @@
 
 import type { Approval } from '../../../src/client/events.ts';
 import { diffWords, fold } from '../../logic/diff.ts';
-import { fieldsOf, toInput } from '../../logic/fields.ts';
+import { fieldsOf, toInput, unsetOf } from '../../logic/fields.ts';
 
 export function EditDiff({
   approval,
@@ -32,8 +32,8 @@ export function EditDiff({
             <WordDiff before={before} after={after} />
           ) : (
             <p className="edit-whole">
-              <del>{before === '' ? '(not set)' : before}</del>
-              <ins>{after === '' ? '(not set)' : after}</ins>
+              <del>{before || unsetOf(field)}</del>
+              <ins>{after || unsetOf(field)}</ins>
             </p>
           )}
         </div>

@@ -1,7 +1,7 @@
 /** The typed fields in which a proposal is edited. */
 
 import { useId } from 'react';
-import type { Field } from '../../logic/fields.ts';
+import { type Field, unsetOf } from '../../logic/fields.ts';
 import { useFocusWhen } from '../model.tsx';
 import type { Edit } from './useEdit.ts';
 
@@ -76,7 +76,7 @@ function FieldView({ field, edit, first }: { field: Field; edit: Edit; first: bo
           max={field.maximum}
           step={field.kind === 'number' ? (field.whole ? 1 : 'any') : undefined}
           maxLength={field.kind === 'line' ? field.maxLength : undefined}
-          placeholder={field.required ? undefined : 'not set'}
+          placeholder={field.required ? undefined : unsetOf(field)}
           autoComplete="off"
         />
       )}
