@@ -1,5 +1,6 @@
 /** What a person should think about before a mail leaves, worst first. */
 
+import { isRoleAddress } from '../resources/role-address.ts';
 import type { Warning } from '../runtime/events.ts';
 
 export interface MailToJudge {
@@ -16,8 +17,6 @@ export interface MailToJudge {
   recentMails: number;
 }
 
-const ROLES =
-  /^(?:abuse|accounts?|admin|billing|contact|hello|help|hr|info|jobs|mail|marketing|no-?reply|office|postmaster|press|privacy|sales|security|service|support|team|webmaster)(?:[.+-].*)?@/i;
 const PLACEHOLDER =
   /\{\{[^{}]*\}\}|\{\{|\}\}|\[(?:your|first|last|full|insert|company|name)\b[^\]]{0,100}\]/i;
 /** Characters that are not seen, or that turn the direction of what is read. */
@@ -57,7 +56,7 @@ export function mailWarnings(mail: MailToJudge): Warning[] {
       message: 'The sender profile has no postal address; many countries require one in commercial mail.',
       severity: 'medium',
     },
-    ROLES.test(mail.address) && {
+    isRoleAddress(mail.address) && {
       code: 'ROLE_ACCOUNT',
       message: `${mail.address} is a shared mailbox and not one person.`,
       severity: 'low',
