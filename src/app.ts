@@ -122,7 +122,7 @@ import { createTurns } from './runtime/turn.ts';
 import { createTools } from './tools/index.ts';
 import type { Tracing } from './tracing/tracing.ts';
 
-export const VERSION = '0.2.0';
+export const VERSION = '0.3.0';
 export const ROOT = path.resolve(import.meta.dirname, '..');
 export const MIGRATIONS = path.join(ROOT, 'migrations');
 
