@@ -15,6 +15,17 @@ const CASES: { what: string; choices: number[] }[] = JSON.parse(
 
 const schedule = fc.array(fc.noBias(fc.nat(255)), { minLength: 50, maxLength: 850, size: 'max' });
 
+/** What must happen often, for a run of schedules to prove anything; its row says how often. */
+const TELLING = [
+  'message taken',
+  'decided',
+  'crash',
+  'taken over',
+  'expired',
+  'freeze',
+  'model call',
+] as const;
+
 /** Declares the schedules: `count` of them, from a seed that a failure prints. */
 export function provesSchedules({ count, seed }: { count: number; seed: number }): void {
   it.each(CASES)('a schedule that failed once: $what', async ({ choices }) => {
@@ -39,22 +50,8 @@ export function provesSchedules({ count, seed }: { count: number; seed: number }
       );
       if (outcome.failed) tally.count([fc.defaultReportMessage(outcome) ?? 'it failed']);
       // A schedule in which nothing happens proves nothing.
-      for (const what of [
-        'message taken',
-        'decided',
-        'crash',
-        'taken over',
-        'expired',
-        'freeze',
-        'model call',
-      ])
-        expect(happened.get(what) ?? 0, what).toBeGreaterThan(count / 50);
-      tally.remark(
-        [...happened]
-          .map(([what, times]) => `${times} ${what}`)
-          .sort()
-          .join(', '),
-      );
+      for (const what of TELLING) expect(happened.get(what) ?? 0, what).toBeGreaterThan(count / 50);
+      tally.remark(TELLING.map((what) => `${happened.get(what)} × ${what}`).join(', '));
     },
   );
 }
