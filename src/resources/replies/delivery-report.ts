@@ -5,7 +5,7 @@ import { emailAddress } from '../suppression/schema.ts';
 
 /** What a delivery report says of a mail that did not arrive. */
 export interface Bounce {
-  /** `hard`: not now and not later (status 5.x.x); `soft`: it may arrive, or may have another time. */
+  /** `hard`: the address takes no mail, not now and not later; `soft`: this mail may arrive yet, or another one may. */
   type: 'hard' | 'soft';
   /** The status code, such as 5.1.1; null where the report has none. */
   status: string | null;
@@ -72,10 +72,17 @@ function recipientOf(fields: Email): Recipient | null {
   return { addresses, status, type: typeOf(action, status) };
 }
 
+/**
+ * What is refused for good, but says nothing of the address (RFC 3463): a full mailbox, a mail that is too large, and what a
+ * policy refuses (X.7), such as a blocked sender.
+ */
+const OF_THE_MAIL = /^5\.(?:2\.[23]|3\.4|7\.\d+)$/;
+
 function typeOf(action: string, status: string | null): Recipient['type'] {
   if (/^(?:delivered|relayed|expanded)\b/.test(action) || status?.startsWith('2') === true) return null;
   // A server that goes on trying has not given up, whatever the code.
-  return status?.startsWith('5') === true && !action.startsWith('delayed') ? 'hard' : 'soft';
+  const forGood = status?.startsWith('5') === true && !action.startsWith('delayed');
+  return forGood && !OF_THE_MAIL.test(status ?? '') ? 'hard' : 'soft';
 }
 
 /** `rfc822; <person@example.com>` as an address in lower case. */

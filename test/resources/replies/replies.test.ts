@@ -277,6 +277,10 @@ describe('a bounce', () => {
       ['4.4.1', 'delayed'],
       ['4.2.2', 'failed'],
       ['5.4.1', 'delayed'],
+      ['5.2.2', 'failed'],
+      ['5.3.4', 'failed'],
+      ['5.7.1', 'failed'],
+      ['5.7.509', 'failed'],
     ] as const) {
       const { reply } = await hand(make({ to: 'person0@acme.example', messageId: SENT, status, action }));
       expect(reply).toMatchObject({
