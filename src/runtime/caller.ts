@@ -3,7 +3,7 @@
 export const PRINCIPAL_KINDS = ['person', 'api_key', 'agent', 'mcp', 'dev'] as const;
 export type PrincipalKind = (typeof PRINCIPAL_KINDS)[number];
 
-export const SCOPES = ['read', 'write', 'agent:chat', 'approvals:write', 'send'] as const;
+export const SCOPES = ['read', 'write', 'agent:chat', 'approvals:write', 'replies:write', 'send'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Caller {
