@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import { afterAll, beforeAll } from 'vitest';
+import { z } from 'zod';
 import { type Dispatched, readByParser, readByStandard } from '../support/event-stream.ts';
 import { hostileText, kept, keptLine, longLine } from '../support/hostile-text.ts';
 import { createLocalPerson, type Person } from '../support/people.ts';
@@ -54,9 +55,8 @@ export function provesFraming({ turns }: { turns: number }): void {
       again: (_name, threadId) => get(`/api/v1/agent/conversations/${threadId}/stream?after=0&until=idle`),
       textOf: (frames) =>
         pieces(
-          frames,
-          ({ event }) => event === 'text-delta',
-          ({ delta }) => delta,
+          frames.filter(({ event }) => event === 'text-delta'),
+          z.object({ delta: z.string() }).transform(({ delta }) => delta),
         ),
     },
     {
@@ -72,8 +72,9 @@ export function provesFraming({ turns }: { turns: number }): void {
       textOf: (frames) =>
         pieces(
           frames,
-          (_frame, told) => told.type === 'TEXT_MESSAGE_CONTENT',
-          ({ delta }) => delta,
+          z
+            .object({ type: z.literal('TEXT_MESSAGE_CONTENT'), delta: z.string() })
+            .transform(({ delta }) => delta),
         ),
     },
     {
@@ -92,8 +93,7 @@ export function provesFraming({ turns }: { turns: number }): void {
       textOf: (frames) =>
         pieces(
           frames,
-          (_frame, told) => told.type === 'text-delta',
-          ({ delta }) => delta,
+          z.object({ type: z.literal('text-delta'), delta: z.string() }).transform(({ delta }) => delta),
         ),
     },
     {
@@ -112,9 +112,10 @@ export function provesFraming({ turns }: { turns: number }): void {
       },
       textOf: (frames) =>
         pieces(
-          frames,
-          ({ event }, told) => event === 'messages' && told[0].type === 'AIMessageChunk',
-          ([message]) => message.content,
+          frames.filter(({ event }) => event === 'messages'),
+          z
+            .tuple([z.object({ type: z.literal('AIMessageChunk'), content: z.string() })], z.unknown())
+            .transform(([{ content }]) => content),
         ),
     },
     {
@@ -134,9 +135,16 @@ export function provesFraming({ turns }: { turns: number }): void {
       textOf: (frames) =>
         pieces(
           frames,
-          (_frame, { params }) =>
-            params.data.event === 'content-block-finish' && params.data.content.type === 'text',
-          ({ params }) => params.data.content.text,
+          z
+            .object({
+              params: z.object({
+                data: z.object({
+                  event: z.literal('content-block-finish'),
+                  content: z.object({ type: z.literal('text'), text: z.string() }),
+                }),
+              }),
+            })
+            .transform(({ params }) => params.data.content.text),
         ),
     },
   ];
@@ -265,9 +273,7 @@ export function provesFraming({ turns }: { turns: number }): void {
       headers: { accept: 'application/json, text/event-stream' },
     });
     if (answer.status !== 200) return [`MCP answered ${answer.status} ${answer.text}`];
-    const results = answer.json as unknown as {
-      result: { content: { text: string }[]; structuredContent: unknown };
-    }[];
+    const results = mcpAnswers.parse(answer.json);
     const alike = results.every(
       ({ result }) => result.content[0]?.text === JSON.stringify(result.structuredContent),
     );
@@ -275,19 +281,17 @@ export function provesFraming({ turns }: { turns: number }): void {
   }
 }
 
+const mcpAnswers = z.array(
+  z.object({
+    result: z.object({ content: z.array(z.object({ text: z.string() })), structuredContent: z.unknown() }),
+  }),
+);
+
 /** Texts of the frames that fit, one after the other. */
-function pieces(
-  frames: readonly Dispatched[],
-  // biome-ignore lint/suspicious/noExplicitAny: each door has its own frames
-  fits: (frame: Dispatched, told: any) => boolean,
-  // biome-ignore lint/suspicious/noExplicitAny: each door has its own frames
-  textOf: (told: any) => string,
-): string {
+function pieces(frames: readonly Dispatched[], text: z.ZodType<string>): string {
   return frames
     .filter(({ data }) => data !== '[DONE]')
-    .map((frame) => ({ frame, told: JSON.parse(frame.data) }))
-    .filter(({ frame, told }) => fits(frame, told))
-    .map(({ told }) => textOf(told))
+    .map(({ data }) => text.safeParse(JSON.parse(data)).data ?? '')
     .join('');
 }
 
