@@ -195,7 +195,8 @@ describe('what mails have taught', () => {
 
   it.each([
     ['5.1.1', 'failed', { cached: true, result: { result: 'invalid', mailbox: 'refused' } }],
-    ['5.7.1', 'failed', { cached: false, result: { result: 'risky', mailbox: 'unconfirmed' } }],
+    ['5.4.1', 'failed', { cached: false, result: { result: 'risky', mailbox: 'unconfirmed' } }],
+    ['5.7.1', 'failed', { cached: false, result: { result: 'valid', mailbox: 'unconfirmed' } }],
     ['4.4.1', 'delayed', { cached: false, result: { result: 'valid', mailbox: 'unconfirmed' } }],
   ])(
     'a report of a mail that did not arrive (%s, %s) counts as what it says',

@@ -110,7 +110,8 @@ export function createSmtpMailer({ url, timeoutMs, dkim = null }: SmtpMailerNeed
           to: { name: '', address: mail.to },
           envelope: { from: mail.from.address, to: [mail.to] },
           subject: mail.subject,
-          text: mail.text,
+          // A carriage return by itself becomes a line's end on the way, after the signature was made over it.
+          text: mail.text.replaceAll(/\r\n?/g, '\n'),
           messageId: mail.messageId,
           headers: { ...mail.headers },
           xMailer: false,
