@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { type Route, route } from '../../http/route.ts';
 import type { Campaigns } from './campaigns.ts';
+import type { LaunchHistory } from './launch/history.ts';
 import type { Launches } from './launch/launches.ts';
-import type { LaunchHistory } from './launch/undo.ts';
 import type { CampaignLeads } from './leads.ts';
 import {
   addedLeads,

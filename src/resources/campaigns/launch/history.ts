@@ -9,7 +9,7 @@ import type { Campaign, CampaignLaunch } from '../schema.ts';
 import { isUndoable, requireStatus } from '../status.ts';
 import { lockMailboxes } from './occupancy.ts';
 
-export interface UndoNeeds {
+export interface LaunchHistoryNeeds {
   database: Database;
   now(): number;
 }
@@ -22,7 +22,7 @@ const TOLD = 50;
 /** Mails that have left, may have, or are on their way: those that were only kept had their time, too. */
 const BEGUN = ['sending', 'sent', 'sandbox', 'unknown'];
 
-export function createLaunchHistory({ database, now }: UndoNeeds) {
+export function createLaunchHistory({ database, now }: LaunchHistoryNeeds) {
   return {
     /** The campaign's launches and resumptions, newest first, and which of them can be undone now. Throws `NOT_FOUND`. */
     list(caller: Caller, campaignId: string): Promise<CampaignLaunch[]> {
